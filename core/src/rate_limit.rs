@@ -1,0 +1,166 @@
+//! What a response says about how many requests are left, and when to come back.
+//!
+//! Source: the headers `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-Ratelimit-Reset` of the
+//! vendor's API reference; `Retry-After` of RFC 9110 §10.2.3.
+
+use core::time::Duration;
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::time::UnixTime;
+
+static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+/// The spelling seen on the wire, where the reference has `X-RateLimit-Remaining`.
+static LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// The rate limit that a response reports; what it leaves out, or garbles, is `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// The most requests per window; the vendor's window is an hour.
+    pub limit: Option<u64>,
+    /// The requests that are left in this window.
+    pub remaining: Option<u64>,
+    /// When the window ends, and the count starts again.
+    pub reset: Option<UnixTime>,
+}
+
+impl RateLimit {
+    /// Reads the rate limit from a response's headers. Garbage is ignored.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self {
+            limit: number(headers, &LIMIT),
+            remaining: number(headers, &REMAINING).or_else(|| number(headers, &LIMIT_REMAINING)),
+            reset: number(headers, &RESET).map(UnixTime::from_secs),
+        }
+    }
+}
+
+/// The longest wait that a server can ask for: an hour, the vendor's window. A wrong or hostile
+/// header must not put an application to sleep for a year.
+pub const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// When a server asks to be asked again (`Retry-After`, RFC 9110 §10.2.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum RetryAfter {
+    /// After so much time, at most [`MAX_WAIT`].
+    Delay(Duration),
+    /// At this time, of the server's clock.
+    At(UnixTime),
+}
+
+impl RetryAfter {
+    /// Reads `Retry-After` from a response's headers; garbage is ignored.
+    #[must_use]
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+        match digits(value) {
+            Some(seconds) => Some(Self::Delay(Duration::from_secs(seconds).min(MAX_WAIT))),
+            None => http_date(value).map(Self::At),
+        }
+    }
+
+    /// How long to wait from `now` on: at most [`MAX_WAIT`], and nothing for a time that is past.
+    #[must_use]
+    pub fn wait(self, now: UnixTime) -> Duration {
+        match self {
+            Self::Delay(delay) => delay,
+            Self::At(time) => time.saturating_since(now).min(MAX_WAIT),
+        }
+    }
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    digits(headers.get(name)?.to_str().ok()?.trim())
+}
+
+/// Reads a number made of digits alone; one that is too large for `u64` is the largest.
+pub(crate) fn digits(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(text.parse().unwrap_or(u64::MAX))
+}
+
+fn http_date(text: &str) -> Option<UnixTime> {
+    // `httpdate` answers with a `SystemTime`, whose name `core` lacks; a second one, for the
+    // epoch, gives the time between.
+    let epoch = httpdate::parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT").ok()?;
+    let time = httpdate::parse_http_date(text).ok()?;
+    time.duration_since(epoch).ok().map(UnixTime::since_epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn both_spellings_of_remaining_are_read() {
+        let expected = RateLimit {
+            limit: Some(100),
+            remaining: Some(99),
+            reset: Some(UnixTime::from_secs(1_430_170_900)),
+        };
+        for remaining in ["x-ratelimit-remaining", "x-ratelimit-limit-remaining"] {
+            let headers = headers(&[
+                ("x-ratelimit-limit", "100"),
+                (remaining, "99"),
+                ("x-ratelimit-reset", "1430170900"),
+            ]);
+            assert_eq!(RateLimit::from_headers(&headers), expected);
+        }
+    }
+
+    #[test]
+    fn garbage_is_ignored() {
+        for value in ["", "-1", "+1", "1.5", "soon", "1e3", "0x10", "1 2"] {
+            let headers = headers(&[
+                ("x-ratelimit-limit", value),
+                ("x-ratelimit-remaining", value),
+                ("x-ratelimit-reset", value),
+                ("retry-after", value),
+            ]);
+            assert_eq!(RateLimit::from_headers(&headers), RateLimit::default());
+            assert_eq!(RetryAfter::from_headers(&headers), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_the_wait_is_clamped() {
+        // 2015-10-21T07:28:00Z is 1445412480.
+        let now = UnixTime::from_secs(1_445_412_400);
+        for (value, wait) in [
+            ("0", 0),
+            ("120", 120),
+            ("3601", 3600),
+            ("1000000000000000000000000000000", 3600),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", 80),
+            ("Wednesday, 21-Oct-15 07:28:00 GMT", 80),
+            ("Wed Oct 21 07:28:00 2015", 80),
+            ("Wed, 21 Oct 2015 07:00:00 GMT", 0),
+            ("Wed, 21 Oct 2099 07:28:00 GMT", 3600),
+        ] {
+            let read = RetryAfter::from_headers(&headers(&[("retry-after", value)]));
+            let read = read.map(|retry_after| retry_after.wait(now));
+            assert_eq!(read, Some(Duration::from_secs(wait)), "{value}");
+        }
+    }
+}
