@@ -50,6 +50,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//! - `proptest`, off by default: strategies for property tests of one's own stack.
+//!
 //! # Secrets
 //! The types of this crate never show a secret, by `Debug`, by `Display` or in an error, and wipe
 //! their buffers on drop. What leaves them is out of their hands: the request and the response
@@ -81,6 +84,8 @@ mod rejection;
 mod response;
 mod secret;
 mod state;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod time;
 mod token_generate;
 mod token_refresh;

@@ -1,0 +1,32 @@
+//! The async transport of [`dropbox_sign_oauth`], on hyper and rustls, or on any tower service.
+//!
+//! [`Transport::send`] carries any [`Operation`](core::Operation), and answers with its output or
+//! a [`CallError`](core::CallError) that says what is known about the request. Its rules:
+//! - `https` only; plain `http` to this machine, or where it is asked for by name.
+//! - No redirects, no proxy, no decompression, no cookies.
+//! - One deadline over everything, one limit for the body, counted as it arrives.
+//! - One call, one request at most. A code does not ride on a kept connection; a refresh may.
+//!
+//! The blocking sister is `dropbox-sign-oauth-ureq`; it differs by `async` alone.
+//!
+//! # What is logged
+//! At DEBUG nothing secret is logged. A middleware that prints an `http::Request` prints its
+//! headers, where the credentials are marked sensitive, and its body, which shows its length alone.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod body;
+mod client;
+mod transport;
+
+pub use body::{CallEnded, RequestBody};
+pub use client::Client;
+/// The core, so that its version need not be kept in step by hand.
+pub use dropbox_sign_oauth as core;
+pub use rustls::pki_types::CertificateDer;
+pub use transport::{Builder, InvalidTls, Transport};
