@@ -13,7 +13,8 @@ use crate::{
 /// This crate makes no calls: both adapters answer with it, and so can any other transport.
 #[derive(Debug)]
 pub enum CallError {
-    /// Provably nothing of the request reached the server: it is safe to send it again.
+    /// Provably nothing of the request reached the server: it is safe to send it again, as
+    /// `send_with_retry` of both adapters does.
     NotSent(Cause),
     /// Some of the request may have reached the server, and no whole answer came back. Never send
     /// a code again after it: authorize again.

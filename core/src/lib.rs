@@ -82,6 +82,7 @@ mod operation;
 mod rate_limit;
 mod rejection;
 mod response;
+mod retry;
 mod secret;
 mod state;
 #[cfg(feature = "proptest")]
@@ -106,6 +107,7 @@ pub use operation::{Operation, Replay};
 pub use rate_limit::{MAX_WAIT, RateLimit, RetryAfter};
 pub use rejection::Rejection;
 pub use response::success;
+pub use retry::{Retry, RetryPolicy, RetryWait};
 pub use secret::{InvalidToken, Token};
 pub use state::{InvalidState, State};
 pub use time::UnixTime;

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::time::UnixTime;
 
@@ -71,6 +71,22 @@ impl RetryAfter {
             Self::Delay(delay) => delay,
             Self::At(time) => time.saturating_since(now).min(MAX_WAIT),
         }
+    }
+}
+
+/// How long a response that is no success asks to wait from `now` on: what `Retry-After` says, else,
+/// if the rate limit is used up, until its window ends; at most [`MAX_WAIT`].
+pub(crate) fn wait(
+    status: StatusCode,
+    retry_after: Option<RetryAfter>,
+    rate_limit: RateLimit,
+    now: UnixTime,
+) -> Option<Duration> {
+    let used_up = status == StatusCode::TOO_MANY_REQUESTS || rate_limit.remaining == Some(0);
+    match (retry_after, rate_limit.reset) {
+        (Some(retry_after), _) => Some(retry_after.wait(now)),
+        (None, Some(reset)) if used_up => Some(reset.saturating_since(now).min(MAX_WAIT)),
+        (None, _) => None,
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::{
     error_code::ErrorCode,
     json,
-    rate_limit::{MAX_WAIT, RateLimit, RetryAfter},
+    rate_limit::{self, RateLimit, RetryAfter},
     secret,
     time::UnixTime,
 };
@@ -75,15 +75,12 @@ impl Rejection {
         }
     }
 
-    /// How long the server asks to wait from `now` on: what `Retry-After` says, else until the
-    /// rate limit's window ends; at most [`MAX_WAIT`]. `None` if it says nothing.
+    /// How long the server asks to wait from `now` on: what `Retry-After` says, else, if the rate
+    /// limit is used up, until its window ends; at most [`MAX_WAIT`](crate::MAX_WAIT). `None` if it
+    /// does not ask.
     #[must_use]
     pub fn wait(&self, now: UnixTime) -> Option<Duration> {
-        match (self.retry_after, self.rate_limit.reset) {
-            (Some(retry_after), _) => Some(retry_after.wait(now)),
-            (None, Some(reset)) => Some(reset.saturating_since(now).min(MAX_WAIT)),
-            (None, None) => None,
-        }
+        rate_limit::wait(self.status, self.retry_after, self.rate_limit, now)
     }
 
     /// What a person can do about it, where the code or the status says so.
@@ -182,15 +179,37 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_prefers_retry_after() {
+    fn the_wait_is_what_the_server_asks_for() {
         let now = UnixTime::from_secs(1000);
-        let mut rejection = read(429, "");
-        assert_eq!(rejection.wait(now), None);
-        rejection.rate_limit.reset = Some(UnixTime::from_secs(1060));
-        assert_eq!(rejection.wait(now), Some(Duration::from_secs(60)));
-        rejection.rate_limit.reset = Some(UnixTime::from_secs(u64::MAX));
-        assert_eq!(rejection.wait(now), Some(MAX_WAIT));
-        rejection.retry_after = Some(RetryAfter::Delay(Duration::from_secs(5)));
-        assert_eq!(rejection.wait(now), Some(Duration::from_secs(5)));
+        let minute = Duration::from_secs(60);
+        let delay = Some(RetryAfter::Delay(Duration::from_secs(5)));
+        let reset = |seconds, remaining| RateLimit {
+            limit: None,
+            remaining,
+            reset: Some(UnixTime::from_secs(seconds)),
+        };
+        for (status, retry_after, rate_limit, wait) in [
+            (429, None, RateLimit::default(), None),
+            (429, None, reset(1060, None), Some(minute)),
+            (429, None, reset(u64::MAX, None), Some(rate_limit::MAX_WAIT)),
+            (429, None, reset(900, None), Some(Duration::ZERO)),
+            (429, delay, reset(1060, None), Some(Duration::from_secs(5))),
+            // An outage has nothing to do with a limit that is not reached.
+            (503, None, reset(1060, Some(7)), None),
+            (503, None, reset(1060, Some(0)), Some(minute)),
+            (
+                503,
+                delay,
+                reset(1060, Some(7)),
+                Some(Duration::from_secs(5)),
+            ),
+        ] {
+            let rejection = Rejection {
+                rate_limit,
+                retry_after,
+                ..read(status, "")
+            };
+            assert_eq!(rejection.wait(now), wait, "{rejection:?}");
+        }
     }
 }

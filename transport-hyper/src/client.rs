@@ -120,7 +120,10 @@ impl Settings {
 /// [`Transport::send`](crate::Transport::send) sets, gets a connection of its own: a kept one may
 /// just have been closed by the server.
 #[derive(Clone)]
-pub struct Client {
+pub struct Client(Arc<Clients>);
+
+/// hyper-util has no setting per request for which connection it takes, so there are two clients.
+struct Clients {
     kept: legacy::Client<Connector, RequestBody>,
     fresh: legacy::Client<Connector, RequestBody>,
 }
@@ -136,7 +139,7 @@ impl Client {
             .retry_canceled_requests(false);
         let kept = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
-        Ok(Self { kept, fresh })
+        Ok(Self(Arc::new(Clients { kept, fresh })))
     }
 }
 
@@ -151,8 +154,8 @@ impl Service<Request<RequestBody>> for Client {
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         match request.extensions().get() {
-            Some(Replay::Safe) => self.kept.request(request),
-            _ => self.fresh.request(request),
+            Some(Replay::Safe) => self.0.kept.request(request),
+            _ => self.0.fresh.request(request),
         }
     }
 }

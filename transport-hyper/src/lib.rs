@@ -22,6 +22,7 @@
 
 mod body;
 mod client;
+mod clock;
 mod transport;
 
 pub use body::{CallEnded, RequestBody};

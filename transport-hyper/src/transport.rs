@@ -7,6 +7,7 @@ use std::{
     io,
     marker::PhantomData,
     net::IpAddr,
+    ops::ControlFlow,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -15,7 +16,7 @@ use std::{
 use bytes::Buf;
 use dropbox_sign_oauth::{
     CallError, Cause, CauseKind, DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE,
-    Operation, PlainHttp, Replay, ResponseBody, ResponseCollector,
+    Operation, PlainHttp, Replay, ResponseBody, ResponseCollector, Retry, RetryPolicy,
 };
 use http::{Request, Response};
 use http_body::Body;
@@ -26,6 +27,7 @@ use tower_service::Service;
 use crate::{
     body::{RequestBody, Witness},
     client::{Client, ConnectTimedOut, Settings, system_lookup},
+    clock,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -117,6 +119,46 @@ where
             let response =
                 exchange(service, limits, operation.request(), operation.replay()).await?;
             Ok(operation.parse(response)?)
+        }
+    }
+
+    /// As [`send`](Self::send), and sends again where that is safe, as `policy` says: see [`Retry`].
+    /// It sleeps between the attempts, each of which has a deadline of its own.
+    ///
+    /// # Errors
+    /// The last one, as those of [`send`](Self::send).
+    pub fn send_with_retry<O: Operation>(
+        &self,
+        operation: O,
+        policy: RetryPolicy,
+    ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, RB, O> {
+        exchange_with_retry(self.service.clone(), self.limits, operation, policy)
+    }
+}
+
+/// Drives a [`Retry`] with this machine's clock and randomness.
+async fn exchange_with_retry<S, B, RB, O>(
+    service: S,
+    limits: Limits,
+    operation: O,
+    policy: RetryPolicy,
+) -> Result<O::Output, CallError>
+where
+    S: Service<Request<B>, Response = Response<RB>, Error: Into<BoxError>> + Clone,
+    B: From<RequestBody>,
+    RB: Body<Error: Into<BoxError>>,
+    O: Operation,
+{
+    let replay = operation.replay();
+    let mut retry = Retry::new(operation, policy, clock::now());
+    loop {
+        let outcome = exchange(service.clone(), limits, retry.request(), replay).await;
+        match retry.handle(clock::now(), clock::entropy(), outcome) {
+            ControlFlow::Break(result) => return result,
+            ControlFlow::Continue(wait) => {
+                tokio::time::sleep(wait.delay()).await;
+                retry = wait.resume();
+            }
         }
     }
 }

@@ -21,6 +21,7 @@
 )]
 
 mod call;
+mod clock;
 mod resolve;
 mod tls;
 mod transport;

@@ -1,0 +1,217 @@
+//! What holds for every input, and not only for those that somebody thought of.
+
+use dropbox_sign_oauth::{
+    CallbackError, Error, ErrorCode, Expiry, Operation, ResponseCollector, Token,
+    strategies::{self, Exchange},
+};
+use http::Response;
+use proptest::prelude::*;
+
+/// Which class an outcome is of, and nothing of what it says.
+fn class<T>(outcome: &Result<T, Error>) -> &'static str {
+    match outcome {
+        Ok(_) => "a result",
+        Err(Error::Rejected(_)) => "rejected",
+        Err(Error::Throttled(_)) => "throttled",
+        Err(Error::ServerFault(_)) => "server fault",
+        Err(Error::RedirectRefused { .. }) => "redirect",
+        Err(Error::StateMismatch) => "state mismatch",
+        Err(Error::Malformed(_)) => "malformed",
+        Err(Error::TooLarge { .. }) => "too large",
+        Err(_) => "another",
+    }
+}
+
+/// The response as a transport hands it on when its body comes in these chunks.
+fn collected(response: &Response<Vec<u8>>, chunks: &[Vec<u8>]) -> Result<Response<Vec<u8>>, Error> {
+    let (head, _) = response.clone().into_parts();
+    let mut collector = ResponseCollector::new(head, 64 * 1024);
+    let mut read = || {
+        collector.reserve()?;
+        chunks.iter().try_for_each(|chunk| collector.push(chunk))
+    };
+    let response = match read() {
+        Ok(()) => collector.finish(),
+        Err(cause) => collector.interrupted(cause)?,
+    };
+    Ok(response.map(|body| body.as_ref().to_vec()))
+}
+
+/// Everything that an outcome can be made to show.
+fn shown<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> String {
+    match outcome {
+        Ok(result) => format!("{result:?} {result:#?}"),
+        Err(error) => format!("{error} {error:?} {error:#?}"),
+    }
+}
+
+fn with_chunks(
+    response: impl Strategy<Value = Response<Vec<u8>>>,
+) -> impl Strategy<Value = (Response<Vec<u8>>, Vec<Vec<u8>>)> {
+    response.prop_flat_map(|response| {
+        let chunks = strategies::chunks(response.body().clone());
+        (Just(response), chunks)
+    })
+}
+
+/// An exchange, and a server that knows its secrets and says them.
+fn echoing() -> impl Strategy<Value = (Exchange, Response<Vec<u8>>)> {
+    strategies::exchange().prop_flat_map(|exchange| {
+        let secrets = exchange.secrets().map(String::from).to_vec();
+        (Just(exchange), strategies::hostile_response_with(secrets))
+    })
+}
+
+proptest! {
+    #[test]
+    fn parse_never_panics(
+        exchange in strategies::exchange(),
+        response in strategies::hostile_response(),
+    ) {
+        let token = Token::new("NWNiOTMx").unwrap();
+        let _ = exchange.operation().parse(response.clone());
+        let _ = exchange.app.refresh(&token).parse(response.clone());
+        let _ = exchange.app.account(&token).parse(response);
+    }
+
+    #[test]
+    fn a_valid_response_gives_back_its_tokens(
+        (exchange, (tokens, response), chunks) in strategies::exchange().prop_flat_map(|exchange| {
+            let response = strategies::token_response(&exchange.state);
+            (Just(exchange), response)
+        }).prop_flat_map(|(exchange, (tokens, response))| {
+            let chunks = strategies::chunks(response.body().clone());
+            (Just(exchange), Just((tokens, response)), chunks)
+        }),
+    ) {
+        let response = collected(&response, &chunks).unwrap();
+        let reply = exchange.operation().parse(response).unwrap();
+        prop_assert_eq!(reply.access_token.expose(), tokens.access_token);
+        prop_assert_eq!(
+            reply.refresh_token.as_ref().map(Token::expose),
+            tokens.refresh_token.as_deref()
+        );
+        let expiry = tokens.expires_in.map(|seconds| {
+            Expiry::In(std::time::Duration::from_secs(seconds.into()))
+        });
+        prop_assert_eq!(reply.expiry, expiry);
+    }
+
+    #[test]
+    fn the_class_does_not_depend_on_chunks(
+        exchange in strategies::exchange(),
+        (response, chunks) in with_chunks(strategies::hostile_response()),
+    ) {
+        let whole = collected(&response, &[response.body().clone()]);
+        let whole = whole.and_then(|response| exchange.operation().parse(response));
+        let parts = collected(&response, &chunks);
+        let parts = parts.and_then(|response| exchange.operation().parse(response));
+        prop_assert_eq!(class(&whole), class(&parts));
+    }
+
+    #[test]
+    fn no_secret_is_shown((exchange, response) in echoing()) {
+        let outcome = exchange.operation().parse(response.clone());
+        let token = Token::new(&exchange.code).unwrap();
+        let operation = exchange.operation();
+        let texts = [
+            shown(&outcome),
+            shown(&exchange.app.refresh(&token).parse(response.clone())),
+            shown(&exchange.app.account(&token).parse(response)),
+            format!("{operation:?} {:?} {:?}", exchange.app, exchange.state),
+            format!("{:?}", operation.request().headers()),
+        ];
+        // The state is none to a refresh, and the client secret none to the account.
+        let [client_secret, code, state] = exchange.secrets();
+        for (text, secrets) in texts.iter().zip([
+            &[client_secret, code, state][..],
+            &[client_secret, code],
+            &[code],
+            &[client_secret, code, state],
+            &[client_secret, code, state],
+        ]) {
+            for secret in secrets {
+                prop_assert!(!text.contains(secret), "{} in {}", secret, text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_parses_back(exchange in strategies::exchange()) {
+        let request = exchange.operation().request();
+        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+        prop_assert_eq!(body, serde_json::json!({
+            "client_id": exchange.client_id,
+            "client_secret": exchange.client_secret,
+            "code": exchange.code,
+            "grant_type": "authorization_code",
+            "state": exchange.state.as_str(),
+        }));
+        let token = Token::new(&exchange.code).unwrap();
+        let request = exchange.app.refresh(&token).request();
+        let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
+        prop_assert_eq!(body, serde_json::json!({
+            "grant_type": "refresh_token",
+            "refresh_token": exchange.code,
+            "client_id": exchange.client_id,
+            "client_secret": exchange.client_secret,
+        }));
+    }
+
+    #[test]
+    fn the_authorize_url_and_the_callback_round_trip(
+        (exchange, query) in strategies::exchange().prop_flat_map(|exchange| {
+            let url = exchange.app.authorize_url(&exchange.state);
+            let (_, query) = url.split_once('?').unwrap();
+            // The server gives back the state that it read from the URL.
+            let state = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
+            let state = state.unwrap().1.into_owned();
+            let parameters = [("code", exchange.code.clone()), ("state", state)];
+            let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).to_vec();
+            (Just(exchange), strategies::callback_query(parameters))
+        }),
+    ) {
+        let code = exchange.app.callback(&query, &exchange.state).unwrap();
+        let (request, expected) = (exchange.app.generate(code).request(), exchange.operation().request());
+        prop_assert_eq!(request.body(), expected.body());
+    }
+
+    #[test]
+    fn a_callback_succeeds_exactly_when_the_states_are_equal(
+        exchange in strategies::exchange(),
+        other in strategies::state(),
+        equal in any::<bool>(),
+    ) {
+        let expected = if equal { &exchange.state } else { &other };
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("code", &exchange.code)
+            .append_pair("state", exchange.state.as_str())
+            .finish();
+        match exchange.app.callback(&query, expected) {
+            Ok(_) => prop_assert_eq!(exchange.state.as_str(), expected.as_str()),
+            Err(error) => {
+                prop_assert_eq!(error, CallbackError::StateMismatch);
+                prop_assert_ne!(exchange.state.as_str(), expected.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn a_hostile_callback_never_panics_and_shows_nothing(
+        exchange in strategies::exchange(),
+        query in strategies::hostile_query(),
+    ) {
+        if let Err(error) = exchange.app.callback(&query, &exchange.state) {
+            let text = format!("{error} {error:?}");
+            prop_assert!(!text.contains(exchange.state.as_str()));
+            prop_assert!(!text.contains(char::is_control));
+        }
+    }
+
+    #[test]
+    fn error_codes_round_trip(text in ".{0,40}") {
+        let code = ErrorCode::from(text.clone());
+        prop_assert_eq!(code.as_str(), text.as_str());
+        prop_assert_eq!(ErrorCode::from(code.to_string()), code);
+    }
+}

@@ -1,0 +1,128 @@
+//! What a transport gets for a call, and what it gives back.
+
+use std::{error::Error as StdError, io, time::Duration};
+
+use dropbox_sign_oauth::{
+    CallError, Error, Operation, Replay, TokenGenerate, TokenRefresh, TokenResponse,
+};
+use http::{Request, Response};
+use rustls::pki_types::CertificateDer;
+
+use crate::fault::{BODY_LIMIT, Outcome, Resolution};
+
+/// The settings for the client of one case.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub(super) root: CertificateDer<'static>,
+    pub(super) deadline: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) resolution: Resolution,
+    pub(super) http2: bool,
+}
+
+impl Setup {
+    /// The certificate that the client has to trust, and no other.
+    #[must_use]
+    pub fn root_certificate(&self) -> &CertificateDer<'static> {
+        &self.root
+    }
+
+    /// How long a call may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// How long name resolution, TCP and TLS may take together.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How many bytes of a body are accepted.
+    #[must_use]
+    pub fn body_limit(&self) -> usize {
+        BODY_LIMIT
+    }
+
+    /// How the client's resolver has to answer: [`Resolution::System`] unless the run was begun
+    /// [with a resolver](super::Conformance::with_resolver).
+    #[must_use]
+    pub fn resolution(&self) -> Resolution {
+        self.resolution
+    }
+
+    /// Whether the server speaks HTTP/2 alone; never unless the run was begun
+    /// [with HTTP/2](super::Conformance::with_http2).
+    #[must_use]
+    pub fn http2(&self) -> bool {
+        self.http2
+    }
+}
+
+/// What a transport is asked to send: the exchange of a code, or a refresh after it.
+#[derive(Debug)]
+#[must_use = "an operation does nothing until its request is sent"]
+#[non_exhaustive]
+pub enum TokenOperation {
+    /// The exchange of a code.
+    Generate(TokenGenerate),
+    /// A refresh.
+    Refresh(TokenRefresh),
+}
+
+impl Operation for TokenOperation {
+    type Output = TokenResponse;
+
+    fn replay(&self) -> Replay {
+        match self {
+            Self::Generate(operation) => operation.replay(),
+            Self::Refresh(operation) => operation.replay(),
+        }
+    }
+
+    fn request(&self) -> Request<Vec<u8>> {
+        match self {
+            Self::Generate(operation) => operation.request(),
+            Self::Refresh(operation) => operation.request(),
+        }
+    }
+
+    fn parse<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<TokenResponse, Error> {
+        match self {
+            Self::Generate(operation) => operation.parse(response),
+            Self::Refresh(operation) => operation.parse(response),
+        }
+    }
+}
+
+/// The class of a failure, if it is one that we know.
+pub(super) fn outcome(error: &CallError) -> Option<Outcome> {
+    Some(match error {
+        CallError::NotSent(_) => Outcome::NotSent,
+        CallError::Unknown(_) => Outcome::Unknown,
+        CallError::Answered(error) => match error {
+            Error::Rejected(_) => Outcome::Rejected,
+            Error::Throttled(_) => Outcome::Throttled,
+            Error::ServerFault(_) => Outcome::ServerFault,
+            Error::RedirectRefused { .. } => Outcome::Redirect,
+            Error::StateMismatch => Outcome::StateMismatch,
+            Error::Malformed(_) => Outcome::Malformed,
+            Error::TooLarge { .. } => Outcome::TooLarge,
+            _ => return None,
+        },
+    })
+}
+
+/// An error and its sources.
+pub(super) fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<io::Error>() {
+            // `source` of an `io::Error` skips the error that it wraps.
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => error.source(),
+        }
+    })
+}

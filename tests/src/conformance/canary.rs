@@ -1,0 +1,125 @@
+//! Secrets that are made to be found wherever they should not be.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use dropbox_sign_oauth::{App, AuthorizationCode, Endpoints, PlainHttp, State, Token};
+
+use super::TokenOperation;
+use crate::fault::{Kind, Values};
+
+/// The secrets of one case, which no other case has.
+#[derive(Clone, Debug)]
+pub(super) struct Canaries {
+    client_secret: String,
+    api_key: String,
+    code: String,
+    state: String,
+    access_token: String,
+    refresh_token: String,
+}
+
+const CLIENT_ID: &str = "cc91c61d00f8bb2ece1428035716b";
+
+impl Canaries {
+    pub(super) fn new() -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+        let serial = SERIAL.fetch_add(1, Relaxed);
+        let canary = |kind: &str| format!("canary-{kind}-{serial:08}");
+        Self {
+            client_secret: canary("client-secret"),
+            api_key: canary("api-key"),
+            code: canary("code"),
+            state: canary("state"),
+            access_token: canary("access-token"),
+            refresh_token: canary("refresh-token"),
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &str); 6] {
+        [
+            ("client_secret", &self.client_secret),
+            ("api_key", &self.api_key),
+            ("code", &self.code),
+            ("state", &self.state),
+            ("access_token", &self.access_token),
+            ("refresh_token", &self.refresh_token),
+        ]
+    }
+
+    /// The secrets as a server's templates name them.
+    pub(super) fn values(&self) -> Values {
+        let bytes = self.access_token.bytes();
+        let escapes: Vec<String> = bytes.map(|byte| format!("\\u{byte:04x}")).collect();
+        self.named().into_iter().fold(
+            Values::new().with("escaped_access_token", escapes.concat()),
+            |values, (name, value)| values.with(name, value),
+        )
+    }
+
+    /// All the texts by which the secrets would show.
+    pub(super) fn needles(&self) -> Vec<Needle> {
+        let needle = |secret, text: String| Needle { secret, text };
+        let plain = self
+            .named()
+            .map(|(secret, value)| needle(secret, value.into()));
+        // A body or a header value whose type prints its bytes as numbers.
+        let numbers = self.named().map(|(secret, value)| {
+            let bytes = format!("{:?}", value.as_bytes());
+            needle(secret, bytes.trim_matches(['[', ']']).into())
+        });
+        let basic = [
+            (
+                "client_secret",
+                format!("{CLIENT_ID}:{}", self.client_secret),
+            ),
+            ("api_key", format!("{}:", self.api_key)),
+        ];
+        let basic = basic.map(|(secret, pair)| needle(secret, BASE64_STANDARD.encode(pair)));
+        plain.into_iter().chain(numbers).chain(basic).collect()
+    }
+
+    /// The operations that carry the secrets to a server at `base`.
+    pub(super) fn operations(&self, base: &str, kinds: &[Kind]) -> Vec<TokenOperation> {
+        // Whether plain HTTP may leave the machine is the transport's to decide here.
+        let endpoints = Endpoints::new(base, base, PlainHttp::Anywhere);
+        let app = App::builder(CLIENT_ID, &self.client_secret)
+            .basic_api_key(&self.api_key)
+            .endpoints(endpoints.expect("a base of our own"))
+            .build()
+            .expect("credentials of visible ASCII");
+        let operation = |kind: &Kind| match kind {
+            Kind::Generate => {
+                let state = State::from_stored(&self.state).expect("visible ASCII");
+                let code = AuthorizationCode::new(&self.code, state).expect("visible ASCII");
+                TokenOperation::Generate(app.generate(code))
+            }
+            Kind::Refresh => {
+                let token = Token::new(&self.refresh_token).expect("visible ASCII");
+                TokenOperation::Refresh(app.refresh(&token))
+            }
+        };
+        kinds.iter().map(operation).collect()
+    }
+
+    /// Whether the tokens are those of this case.
+    pub(super) fn are_tokens(&self, access_token: &Token, refresh_token: Option<&Token>) -> bool {
+        access_token.expose() == self.access_token
+            && refresh_token.is_none_or(|token| token.expose() == self.refresh_token)
+    }
+}
+
+/// A text by which a secret would show.
+#[derive(Clone, Debug)]
+pub(super) struct Needle {
+    /// What it is a text of.
+    pub(super) secret: &'static str,
+    text: String,
+}
+
+impl Needle {
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        text.contains(&self.text)
+    }
+}

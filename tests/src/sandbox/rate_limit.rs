@@ -1,0 +1,97 @@
+//! How many requests are left in the hour, and the headers that tell it.
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue};
+use dropbox_sign_oauth::UnixTime;
+
+/// The vendor counts "requests per hour".
+const WINDOW: Duration = Duration::from_secs(60 * 60);
+
+static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+/// As seen on the wire; the vendor's reference has `X-RateLimit-Remaining`.
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// Requests are counted from the first one on, and anew after an hour.
+pub(super) struct RateLimit {
+    limit: u64,
+    used: u64,
+    reset: UnixTime,
+}
+
+/// What became of one request.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Counted {
+    pub(super) allowed: bool,
+    limit: u64,
+    remaining: u64,
+    reset: UnixTime,
+}
+
+impl RateLimit {
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            used: 0,
+            reset: UnixTime::from_secs(0),
+        }
+    }
+
+    pub(super) fn count(&mut self, now: UnixTime) -> Counted {
+        if self.reset <= now {
+            self.used = 0;
+            self.reset = now.saturating_add(WINDOW);
+        }
+        let allowed = self.used < self.limit;
+        self.used += u64::from(allowed);
+        Counted {
+            allowed,
+            limit: self.limit,
+            remaining: self.limit - self.used,
+            reset: self.reset,
+        }
+    }
+}
+
+impl Counted {
+    pub(super) fn headers(self) -> [(HeaderName, HeaderValue); 3] {
+        [
+            (LIMIT.clone(), self.limit.into()),
+            (REMAINING.clone(), self.remaining.into()),
+            (RESET.clone(), self.reset.as_secs().into()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_has_so_many_requests() {
+        let mut rate_limit = RateLimit::new(2);
+        for (second, allowed, remaining, reset) in [
+            (10_000, true, 1, 13_600),
+            (10_001, true, 0, 13_600),
+            (10_002, false, 0, 13_600),
+            (13_599, false, 0, 13_600),
+            (13_600, true, 1, 17_200),
+        ] {
+            let counted = rate_limit.count(UnixTime::from_secs(second));
+            let expected = Counted {
+                allowed,
+                limit: 2,
+                remaining,
+                reset: UnixTime::from_secs(reset),
+            };
+            assert_eq!(counted, expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_allowed_of_nothing() {
+        let mut rate_limit = RateLimit::new(0);
+        assert!(!rate_limit.count(UnixTime::from_secs(10_000)).allowed);
+    }
+}

@@ -1,0 +1,43 @@
+//! Through every fault.
+
+use std::{io, thread};
+
+use dropbox_sign_oauth_testkit::{
+    conformance::{Conformance, Divergence, Setup},
+    fault::{Outcome, Resolution},
+};
+use dropbox_sign_oauth_ureq::Transport;
+
+fn transport(setup: &Setup) -> Transport {
+    let resolution = setup.resolution();
+    let mut builder = Transport::builder()
+        .deadline(setup.deadline())
+        .connect_timeout(setup.connect_timeout())
+        .body_limit(setup.body_limit())
+        .extra_root(setup.root_certificate().clone());
+    if resolution != Resolution::System {
+        builder = builder.resolver(move |_| match resolution {
+            Resolution::Hangs => loop {
+                thread::park();
+            },
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such name")),
+        });
+    }
+    builder.build().expect("a root of the run's own")
+}
+
+#[test]
+fn the_transport_conforms() {
+    let report = Conformance::new("ureq")
+        .with_resolver()
+        // RFC 9110 lets a 100 have headers; ureq takes it for broken then.
+        .allow("interim-100-with-headers", Outcome::Unknown)
+        // ureq skips trailers without counting them. None is kept, and the deadline ends it.
+        .allow("trailers-endless", Divergence::ReadsOn)
+        .run_blocking(|setup| {
+            let transport = transport(setup);
+            move |operation| transport.send(operation)
+        });
+    println!("{report}");
+    report.assert_conforms();
+}
