@@ -1,12 +1,12 @@
-//! What is known about the call that this thread is making: by when it must be connected, and
-//! whether anything of its request has been written.
+//! What is known about the call that this thread is making: by when it must be connected, whether
+//! anything of its request has been written, and how much may still be read.
 //!
 //! ureq makes a call on the caller's thread from its start to its end, and a kept connection knows
 //! nothing of the call that uses it, so the facts lie in thread-locals.
 
 use std::{
     cell::Cell,
-    fmt,
+    fmt, io,
     time::{Duration, Instant},
 };
 
@@ -20,12 +20,15 @@ use ureq::{
 thread_local! {
     static CONNECT_BY: Cell<Option<Instant>> = const { Cell::new(None) };
     static WRITTEN: Cell<bool> = const { Cell::new(false) };
+    static READABLE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Begins a call, which must be connected within `connect_timeout`.
-pub(crate) fn begin(connect_timeout: Duration) {
+/// Begins a call, which must be connected within `connect_timeout`, and may read `readable` bytes:
+/// ureq bounds neither interim responses nor trailers.
+pub(crate) fn begin(connect_timeout: Duration, readable: usize) {
     CONNECT_BY.set(Instant::now().checked_add(connect_timeout));
     WRITTEN.set(false);
+    READABLE.set(readable);
 }
 
 /// Whether anything of this call's request has been handed to a connection.
@@ -121,7 +124,15 @@ impl<T: Transport> Transport for Witnessed<T> {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.await_input(timeout)
+        let before = self.0.buffers().input().len();
+        let progress = self.0.await_input(timeout)?;
+        let read = self.0.buffers().input().len().saturating_sub(before);
+        let Some(readable) = READABLE.get().checked_sub(read) else {
+            let message = "the server sends more than a response can be";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());
+        };
+        READABLE.set(readable);
+        Ok(progress)
     }
 
     fn is_open(&mut self) -> bool {

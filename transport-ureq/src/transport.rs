@@ -37,6 +37,11 @@ const MAX_HEAD: usize = 16 * 1024;
 const INPUT_BUFFER: usize = 2 * MAX_HEAD;
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
+/// How many bytes a call may read beside the body, and for each byte of its limit: a few interim
+/// responses and trailers, and the framing of chunks, which is six bytes for one at the worst.
+const READABLE_BESIDE_BODY: usize = 4 * MAX_HEAD;
+const READABLE_PER_BODY_BYTE: usize = 6;
+
 /// A blocking transport on ureq and rustls.
 ///
 /// Make one and share it: clones share the connections. A call blocks its thread until the answer
@@ -142,7 +147,12 @@ impl Transport {
             .check(request.uri())
             .map_err(insecure)?;
         let expires = Instant::now().checked_add(self.limits.deadline);
-        call::begin(self.limits.connect_timeout);
+        let readable = READABLE_BESIDE_BODY.saturating_add(
+            self.limits
+                .body_limit
+                .saturating_mul(READABLE_PER_BODY_BYTE),
+        );
+        call::begin(self.limits.connect_timeout, readable);
         let (head, body) = request.into_parts();
         let body = Zeroizing::new(body);
         // ureq sends a GET with a body only if it is made to.
