@@ -8,13 +8,14 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use serde_json::value::RawValue;
 
 use crate::{
-    app::USER_AGENT,
-    error::{Error, Malformed, Problem},
+    error::Error,
     json,
+    malformed::{Malformed, Problem},
     operation::{Operation, Replay},
+    prepared::USER_AGENT,
     rate_limit::RateLimit,
     response,
-    secret::Token,
+    token::Token,
 };
 
 /// Asks for the account behind an access token, the first call that everybody makes with a new

@@ -1,25 +1,22 @@
 //! The app that is registered with Dropbox Sign, and everything that can be done in its name.
 
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc};
 use core::fmt;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-use zeroize::Zeroizing;
+use http::Uri;
 
 use crate::{
     account_get::AccountGet,
     authorize::{self, RedirectUri},
     callback::{self, AuthorizationCode, CallbackError},
     endpoints::Endpoints,
-    secret::{self, Secret, Token},
+    prepared::{Authorization, Prepared},
+    secret::{self, Secret},
     state::State,
+    token::Token,
     token_generate::TokenGenerate,
     token_refresh::TokenRefresh,
 };
-
-/// The `User-Agent` of every request.
-pub(crate) const USER_AGENT: &str = concat!("dropbox-sign-oauth/", env!("CARGO_PKG_VERSION"));
 
 /// An app that is registered with Dropbox Sign: its client id and secret, and where the service is.
 ///
@@ -35,28 +32,7 @@ pub(crate) const USER_AGENT: &str = concat!("dropbox-sign-oauth/", env!("CARGO_P
 /// # Ok::<(), dropbox_sign_oauth::InvalidApp>(())
 /// ```
 #[derive(Clone)]
-pub struct App(Arc<Inner>);
-
-struct Inner {
-    client_id: String,
-    client_secret: Secret,
-    authorization: Authorization,
-    /// The credentials of the `Authorization` header, as they stand there: empty for none.
-    basic: Secret,
-    refresh_with_credentials: bool,
-    endpoints: Endpoints,
-    /// The headers of both token requests, prepared once.
-    token_headers: HeaderMap,
-}
-
-/// What the `Authorization: Basic` header of the token requests carries.
-///
-/// The client id and secret stand in the body in every case: the service asks for them there.
-enum Authorization {
-    ClientCredentials,
-    ApiKey(Secret),
-    None,
-}
+pub struct App(Arc<Prepared>);
 
 impl App {
     /// An app at the vendor's endpoints, with its client credentials in the Basic header.
@@ -132,13 +108,13 @@ impl App {
     /// The operation that exchanges a code for tokens. A code is spent by it, so it is consumed.
     #[doc(alias = "oauthTokenGenerate")]
     pub fn generate(&self, code: AuthorizationCode) -> TokenGenerate {
-        TokenGenerate::new(self.clone(), code)
+        TokenGenerate::new(Arc::clone(&self.0), code)
     }
 
     /// The operation that gets a new access token for a refresh token.
     #[doc(alias = "oauthTokenRefresh")]
     pub fn refresh(&self, refresh_token: &Token) -> TokenRefresh {
-        TokenRefresh::new(self.clone(), refresh_token.clone())
+        TokenRefresh::new(Arc::clone(&self.0), refresh_token.clone())
     }
 
     /// The operation that asks whose access token it is.
@@ -146,52 +122,11 @@ impl App {
     pub fn account(&self, access_token: &Token) -> AccountGet {
         AccountGet::new(self.endpoints().account().clone(), access_token.clone())
     }
-
-    pub(crate) fn client_secret(&self) -> &str {
-        self.0.client_secret.expose()
-    }
-
-    pub(crate) fn refreshes_with_credentials(&self) -> bool {
-        self.0.refresh_with_credentials
-    }
-
-    /// What of a request a server may echo, and nobody may see: the secret, the API key, and the
-    /// Basic credentials.
-    pub(crate) fn secrets(&self) -> [&str; 3] {
-        let key = match &self.0.authorization {
-            Authorization::ApiKey(key) => key.expose(),
-            Authorization::ClientCredentials | Authorization::None => "",
-        };
-        [self.client_secret(), key, self.0.basic.expose()]
-    }
-
-    pub(crate) fn token_request(&self, endpoint: &Uri, body: Vec<u8>) -> Request<Vec<u8>> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.clone();
-        *request.headers_mut() = self.0.token_headers.clone();
-        request
-    }
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App")
-            .field("client_id", &self.client_id())
-            .field("client_secret", &self.0.client_secret)
-            .field("authorization", &self.0.authorization)
-            .field("endpoints", self.endpoints())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ClientCredentials => "client credentials",
-            Self::ApiKey(_) => "API key",
-            Self::None => "none",
-        })
+        self.0.fmt(f)
     }
 }
 
@@ -245,53 +180,20 @@ impl AppBuilder {
         if !secret::is_credential(self.client_secret.expose()) {
             return Err(InvalidApp("client secret"));
         }
-        let basic = match &self.authorization {
-            Authorization::ClientCredentials => {
-                // RFC 6749 §2.3.1: each half is form-encoded first.
-                let [id, secret] = [self.client_id.as_str(), self.client_secret.expose()]
-                    .map(|half| form_urlencoded::byte_serialize(half.as_bytes()).collect());
-                base64_pair(id, secret)
+        match &self.authorization {
+            Authorization::ApiKey(key) if !secret::is_credential(key.expose()) => {
+                return Err(InvalidApp("API key"));
             }
-            Authorization::ApiKey(key) if secret::is_credential(key.expose()) => {
-                base64_pair(key.expose().into(), String::new())
-            }
-            Authorization::ApiKey(_) => return Err(InvalidApp("API key")),
-            Authorization::None => Secret::new(""),
-        };
-        let token_headers = token_headers(&basic);
-        Ok(App(Arc::new(Inner {
-            client_id: self.client_id,
-            client_secret: self.client_secret,
-            authorization: self.authorization,
-            basic,
-            refresh_with_credentials: self.refresh_with_credentials,
-            endpoints: self.endpoints,
-            token_headers,
-        })))
+            _ => {}
+        }
+        Ok(App(Arc::new(Prepared::new(
+            self.client_id,
+            self.client_secret,
+            self.authorization,
+            self.refresh_with_credentials,
+            self.endpoints,
+        ))))
     }
-}
-
-/// The credentials of a Basic header (RFC 7617 §2).
-fn base64_pair(user: String, password: String) -> Secret {
-    let [user, password] = [user, password].map(Zeroizing::new);
-    let pair = Zeroizing::new([user.as_str(), password.as_str()].join(":"));
-    Secret::new(&Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes())))
-}
-
-/// The headers of both token requests.
-fn token_headers(basic: &Secret) -> HeaderMap {
-    let json = HeaderValue::from_static("application/json");
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, json.clone());
-    headers.insert(header::ACCEPT, json);
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    if !basic.expose().is_empty() {
-        headers.insert(
-            header::AUTHORIZATION,
-            secret::authorization("Basic ", basic),
-        );
-    }
-    headers
 }
 
 /// A client id, client secret or API key that cannot be right. The value itself is not kept.

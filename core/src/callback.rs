@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::{
     error_code::ErrorCode,
+    presentable,
     secret::{self, Secret},
     state::State,
 };
@@ -73,7 +74,7 @@ pub(crate) fn check(query: &str, expected: &State) -> Result<AuthorizationCode, 
     }
     if let Some(error) = parameters.error {
         let secrets = [expected.as_str(), parameters.code.as_deref().unwrap_or("")];
-        let presentable = |text: Cow<'_, str>| secret::presentable(&text, &secrets);
+        let presentable = |text: Cow<'_, str>| presentable::presentable(&text, &secrets);
         return Err(CallbackError::Denied(Box::new(Denial {
             code: ErrorCode::from(presentable(error)),
             description: parameters.error_description.map(presentable),

@@ -12,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::error::Problem;
+use crate::malformed::Problem;
 
 /// Reads the named members of an object, whose values are judged one by one afterwards; one that
 /// is absent or null is `None`. Other members are skipped without recursion; the named ones may

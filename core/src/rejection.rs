@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use crate::{
     error_code::ErrorCode,
     json,
+    presentable::presentable,
     rate_limit::{self, RateLimit, RetryAfter},
-    secret,
     time::UnixTime,
 };
 
@@ -54,7 +54,7 @@ impl Rejection {
             .unwrap_or_default();
         let text = |value: Option<&RawValue>| {
             let text = json::string(value?)?;
-            (!text.is_empty()).then(|| secret::presentable(&text, secrets))
+            (!text.is_empty()).then(|| presentable(&text, secrets))
         };
         let (code, message, path) = if let Some(code) = text(error) {
             (Some(code), text(description), None)

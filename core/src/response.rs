@@ -7,9 +7,10 @@ use http::{HeaderMap, Response, StatusCode, header};
 use serde_json::value::RawValue;
 
 use crate::{
-    error::{Error, Malformed, Problem},
+    error::Error,
+    malformed::{Malformed, Problem},
+    presentable::presentable,
     rejection::Rejection,
-    secret,
 };
 
 /// Whether a status promises a result: 200, and 201, which is tolerated.
@@ -87,7 +88,7 @@ fn read_rejection(response: &Response<impl AsRef<[u8]>>, secrets: &[&str]) -> Re
 fn location(headers: &HeaderMap, secrets: &[&str]) -> Option<String> {
     let location = headers.get(header::LOCATION)?.to_str().ok()?;
     let location = location.split(['?', '#']).next()?;
-    Some(secret::presentable(location, secrets))
+    Some(presentable(location, secrets))
 }
 
 /// Whether the content type is absent or JSON in UTF-8.

@@ -2,30 +2,30 @@
 //!
 //! Source: the vendor's page "OAuth Token Generate", and RFC 6749 §4.1.3.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use http::{Request, Response};
 
 use crate::{
-    app::App,
     callback::AuthorizationCode,
     error::Error,
     json,
     operation::{Operation, Replay},
+    prepared::Prepared,
     token_response::{self, TokenResponse},
 };
 
-/// Exchanges a code for tokens, once: made by [`App::generate`].
+/// Exchanges a code for tokens, once: made by [`App::generate`](crate::App::generate).
 #[derive(Debug)]
 #[doc(alias("oauthTokenGenerate", "OAuthTokenGenerateRequest", "exchange_code"))]
 #[must_use = "an operation does nothing until its request is sent"]
 pub struct TokenGenerate {
-    app: App,
+    app: Arc<Prepared>,
     code: AuthorizationCode,
 }
 
 impl TokenGenerate {
-    pub(crate) fn new(app: App, code: AuthorizationCode) -> Self {
+    pub(crate) fn new(app: Arc<Prepared>, code: AuthorizationCode) -> Self {
         Self { app, code }
     }
 }
@@ -40,13 +40,13 @@ impl Operation for TokenGenerate {
     fn request(&self) -> Request<Vec<u8>> {
         // The order is that of the vendor's SDKs, so that bodies can be compared byte for byte.
         let body = json::write_object(&[
-            ("client_id", self.app.client_id()),
-            ("client_secret", self.app.client_secret()),
+            ("client_id", &self.app.client_id),
+            ("client_secret", self.app.client_secret.expose()),
             ("code", self.code.expose()),
             ("grant_type", "authorization_code"),
             ("state", self.code.state().as_str()),
         ]);
-        self.app.token_request(self.app.endpoints().token(), body)
+        self.app.token_request(self.app.endpoints.token(), body)
     }
 
     fn parse<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<TokenResponse, Error> {
@@ -68,7 +68,11 @@ mod tests {
     use http::header;
 
     use super::*;
-    use crate::{app::AppBuilder, endpoints::Endpoints, state::State};
+    use crate::{
+        app::{App, AppBuilder},
+        endpoints::Endpoints,
+        state::State,
+    };
 
     const ID: &str = "cc91c61d00f8bb2ece1428035716b";
     const SECRET: &str = "1d14434088507ffa390e6f5528465";

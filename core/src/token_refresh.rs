@@ -3,20 +3,21 @@
 //! Source: the operation `oauthTokenRefresh` of the vendor's OpenAPI description, and
 //! RFC 6749 §6.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use http::{Request, Response};
 
 use crate::{
-    app::App,
     error::Error,
     json,
     operation::{Operation, Replay},
-    secret::Token,
+    prepared::Prepared,
+    token::Token,
     token_response::{self, TokenResponse},
 };
 
-/// Gets a new access token for a refresh token: made by [`App::refresh`].
+/// Gets a new access token for a refresh token: made by
+/// [`App::refresh`](crate::App::refresh).
 ///
 /// If the answer carries no new refresh token, the old one stays valid, and is the result's.
 #[derive(Clone, Debug)]
@@ -27,12 +28,12 @@ use crate::{
 ))]
 #[must_use = "an operation does nothing until its request is sent"]
 pub struct TokenRefresh {
-    app: App,
+    app: Arc<Prepared>,
     refresh_token: Token,
 }
 
 impl TokenRefresh {
-    pub(crate) fn new(app: App, refresh_token: Token) -> Self {
+    pub(crate) fn new(app: Arc<Prepared>, refresh_token: Token) -> Self {
         Self { app, refresh_token }
     }
 }
@@ -48,16 +49,16 @@ impl Operation for TokenRefresh {
         let members = [
             ("grant_type", "refresh_token"),
             ("refresh_token", self.refresh_token.expose()),
-            ("client_id", self.app.client_id()),
-            ("client_secret", self.app.client_secret()),
+            ("client_id", &self.app.client_id),
+            ("client_secret", self.app.client_secret.expose()),
         ];
-        let body = if self.app.refreshes_with_credentials() {
+        let body = if self.app.refresh_with_credentials {
             json::write_object(&members)
         } else {
             let [grant_type, refresh_token, ..] = members;
             json::write_object(&[grant_type, refresh_token])
         };
-        self.app.token_request(self.app.endpoints().refresh(), body)
+        self.app.token_request(self.app.endpoints.refresh(), body)
     }
 
     fn parse<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<TokenResponse, Error> {
@@ -74,7 +75,7 @@ mod tests {
     use alloc::string::String;
 
     use super::*;
-    use crate::app::AppBuilder;
+    use crate::app::{App, AppBuilder};
 
     fn operation(app: AppBuilder) -> TokenRefresh {
         let refresh_token = Token::new("hNTI2MTFm").unwrap();

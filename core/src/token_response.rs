@@ -11,13 +11,14 @@ use http::Response;
 use serde_json::value::RawValue;
 
 use crate::{
-    error::{Error, Malformed, Problem},
+    error::Error,
     json,
+    malformed::{Malformed, Problem},
     rate_limit::{self, RateLimit},
     response,
-    secret::Token,
     state::State,
     time::UnixTime,
+    token::Token,
 };
 
 /// The tokens that the service gave.

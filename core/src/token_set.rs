@@ -9,7 +9,7 @@ use serde::{
     ser::SerializeStruct,
 };
 
-use crate::{secret::Token, time::UnixTime, token_response::TokenResponse};
+use crate::{time::UnixTime, token::Token, token_response::TokenResponse};
 
 /// The tokens of one grant, as an application keeps them.
 ///

@@ -1,0 +1,133 @@
+//! What an app's requests share, prepared once: credentials, addresses and headers.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use zeroize::Zeroizing;
+
+use crate::{
+    endpoints::Endpoints,
+    secret::{self, Secret},
+};
+
+/// The `User-Agent` of every request.
+pub(crate) const USER_AGENT: &str = concat!("dropbox-sign-oauth/", env!("CARGO_PKG_VERSION"));
+
+/// What the `Authorization: Basic` header of the token requests carries.
+///
+/// The client id and secret stand in the body in every case: the service asks for them there.
+pub(crate) enum Authorization {
+    ClientCredentials,
+    ApiKey(Secret),
+    None,
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClientCredentials => "client credentials",
+            Self::ApiKey(_) => "API key",
+            Self::None => "none",
+        })
+    }
+}
+
+/// An app's settings, checked, and what is made of them.
+pub(crate) struct Prepared {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+    pub(crate) authorization: Authorization,
+    pub(crate) refresh_with_credentials: bool,
+    pub(crate) endpoints: Endpoints,
+    /// The credentials of the Basic header, as they stand there: empty for none.
+    basic: Secret,
+    /// The headers of both token requests.
+    token_headers: HeaderMap,
+}
+
+impl Prepared {
+    /// Prepares settings that were checked: the credentials are visible ASCII.
+    pub(crate) fn new(
+        client_id: String,
+        client_secret: Secret,
+        authorization: Authorization,
+        refresh_with_credentials: bool,
+        endpoints: Endpoints,
+    ) -> Self {
+        let basic = match &authorization {
+            Authorization::ClientCredentials => {
+                // RFC 6749 §2.3.1: each half is form-encoded first.
+                let [id, secret] = [client_id.as_str(), client_secret.expose()]
+                    .map(|half| form_urlencoded::byte_serialize(half.as_bytes()).collect());
+                base64_pair(id, secret)
+            }
+            Authorization::ApiKey(key) => base64_pair(key.expose().into(), String::new()),
+            Authorization::None => Secret::new(""),
+        };
+        let token_headers = token_headers(&basic);
+        Self {
+            client_id,
+            client_secret,
+            authorization,
+            refresh_with_credentials,
+            endpoints,
+            basic,
+            token_headers,
+        }
+    }
+
+    /// A request to the token endpoint.
+    pub(crate) fn token_request(&self, endpoint: &Uri, body: Vec<u8>) -> Request<Vec<u8>> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.clone();
+        *request.headers_mut() = self.token_headers.clone();
+        request
+    }
+
+    /// What of a token request a server may echo, and nobody may see: the client secret, the API
+    /// key, and the Basic credentials.
+    pub(crate) fn secrets(&self) -> [&str; 3] {
+        let key = match &self.authorization {
+            Authorization::ApiKey(key) => key.expose(),
+            Authorization::ClientCredentials | Authorization::None => "",
+        };
+        [self.client_secret.expose(), key, self.basic.expose()]
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret)
+            .field("authorization", &self.authorization)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The credentials of a Basic header (RFC 7617 §2).
+fn base64_pair(user: String, password: String) -> Secret {
+    let [user, password] = [user, password].map(Zeroizing::new);
+    let pair = Zeroizing::new([user.as_str(), password.as_str()].join(":"));
+    Secret::new(&Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes())))
+}
+
+/// The headers of both token requests.
+fn token_headers(basic: &Secret) -> HeaderMap {
+    let json = HeaderValue::from_static("application/json");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, json.clone());
+    headers.insert(header::ACCEPT, json);
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    if !basic.expose().is_empty() {
+        headers.insert(
+            header::AUTHORIZATION,
+            secret::authorization("Basic ", basic),
+        );
+    }
+    headers
+}
