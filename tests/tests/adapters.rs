@@ -378,3 +378,20 @@ fn a_call_is_repeated_where_that_is_safe() {
         assert_eq!(served.join().unwrap(), 2);
     }
 }
+
+#[test]
+fn a_time_without_end_is_no_panic() {
+    let sandbox = Sandbox::start().unwrap();
+    let hyper = dropbox_sign_oauth_hyper::Transport::builder()
+        .deadline(Duration::MAX)
+        .connect_timeout(Duration::MAX);
+    let ureq = dropbox_sign_oauth_ureq::Transport::builder()
+        .deadline(Duration::MAX)
+        .connect_timeout(Duration::MAX);
+    for client in [
+        Client::hyper(hyper.build().unwrap()),
+        Client::Ureq(ureq.build().unwrap()),
+    ] {
+        assert!(generate(&client, &sandbox).is_ok());
+    }
+}

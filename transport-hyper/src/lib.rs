@@ -21,13 +21,15 @@
 )]
 
 mod body;
+mod builder;
 mod client;
 mod clock;
 mod transport;
 
 pub use body::{CallEnded, RequestBody};
+pub use builder::{Builder, InvalidTls};
 pub use client::Client;
 /// The core, so that its version need not be kept in step by hand.
 pub use dropbox_sign_oauth as core;
 pub use rustls::pki_types::CertificateDer;
-pub use transport::{Builder, InvalidTls, Transport};
+pub use transport::Transport;

@@ -20,15 +20,17 @@
     clippy::indexing_slicing
 )]
 
+mod builder;
 mod call;
 mod clock;
 mod resolve;
 mod tls;
 mod transport;
 
+pub use builder::{Builder, InvalidTls};
 /// The core, so that its version need not be kept in step by hand.
 pub use dropbox_sign_oauth as core;
 pub use rustls::pki_types::CertificateDer;
-pub use transport::{Builder, InvalidTls, Transport};
+pub use transport::Transport;
 /// The agent that [`Builder::build_with_agent`] takes.
 pub use ureq;
