@@ -12,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::malformed::Problem;
+use crate::{malformed::Problem, secret::Secret};
 
 /// Reads the named members of an object, whose values are judged one by one afterwards; one that
 /// is absent or null is `None`. Other members are skipped without recursion; the named ones may
@@ -131,42 +131,85 @@ pub(crate) fn string(value: &RawValue) -> Option<Text<'_>> {
     }
 }
 
-/// Writes one object of strings into a buffer of exactly its size, so that no growth leaves a copy
-/// of a secret behind.
+/// A part of an object that is written.
 ///
-/// The values are visible ASCII, as every type of this crate that reaches a request is.
-pub(crate) fn write_object(members: &[(&str, &str)]) -> Vec<u8> {
-    let len: usize = members
+/// Values are visible ASCII, as every type of this crate that reaches a request is.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// A name and a string.
+    Member(&'static str, &'a str),
+    /// Members that were [rendered](render) before.
+    Rendered(&'a Secret),
+}
+
+impl Part<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Member(name, value) => {
+                name.len() + value.len() + escapes(value) + r#""":"""#.len()
+            }
+            Self::Rendered(members) => members.expose().len(),
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Member(name, value) => {
+                out.push(b'"');
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(br#"":""#);
+                extend_escaped(out, value);
+                out.push(b'"');
+            }
+            Self::Rendered(members) => out.extend_from_slice(members.expose().as_bytes()),
+        }
+    }
+}
+
+/// Writes an object into a buffer of exactly its size, so that no growth leaves a copy of a secret
+/// behind.
+pub(crate) fn write_object(parts: &[Part<'_>]) -> Vec<u8> {
+    let len = parts
         .iter()
-        .map(|(name, value)| name.len() + escaped_len(value) + r#""":"","#.len())
-        .sum();
+        .map(|part| part.len() + ",".len())
+        .sum::<usize>();
     let mut out = Vec::with_capacity(len + "{}".len());
     out.push(b'{');
-    for (index, (name, value)) in members.iter().enumerate() {
+    write_members(parts, &mut out);
+    out.push(b'}');
+    out
+}
+
+/// Renders members that stand in many objects, once.
+pub(crate) fn render(parts: &[Part<'_>]) -> Secret {
+    let object = Zeroizing::new(write_object(parts));
+    let members = object
+        .strip_prefix(b"{")
+        .and_then(|rest| rest.strip_suffix(b"}"));
+    // An object of visible ASCII is UTF-8, and has its braces.
+    Secret::new(core::str::from_utf8(members.unwrap_or_default()).unwrap_or_default())
+}
+
+fn write_members(parts: &[Part<'_>], out: &mut Vec<u8>) {
+    for (index, part) in parts.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        out.push(b'"');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(br#"":""#);
-        extend_escaped(&mut out, value);
-        out.push(b'"');
+        part.write(out);
     }
-    out.push(b'}');
-    out
 }
 
 fn needs_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\')
 }
 
-fn escaped_len(value: &str) -> usize {
-    value.len() + value.bytes().filter(|byte| needs_escape(*byte)).count()
+fn escapes(value: &str) -> usize {
+    value.bytes().filter(|byte| needs_escape(*byte)).count()
 }
 
 fn extend_escaped(out: &mut Vec<u8>, value: &str) {
     debug_assert!(value.bytes().all(|byte| byte.is_ascii_graphic()));
-    if !value.bytes().any(needs_escape) {
+    if escapes(value) == 0 {
         return out.extend_from_slice(value.as_bytes());
     }
     for byte in value.bytes() {
@@ -227,9 +270,11 @@ mod tests {
 
     #[test]
     fn an_object_is_written_into_a_buffer_of_its_size() {
-        let written = write_object(&[("a", "b"), ("c", r#"\"d"#)]);
-        assert_eq!(written, br#"{"a":"b","c":"\\\"d"}"#);
-        // One byte is spared: the comma that the first member does not need.
+        use Part::{Member, Rendered};
+        let rendered = render(&[Member("a", "b"), Member("c", r#"\"d"#)]);
+        let written = write_object(&[Rendered(&rendered), Member("e", "f")]);
+        assert_eq!(written, br#"{"a":"b","c":"\\\"d","e":"f"}"#);
+        // One byte is spared: the comma that the first part does not need.
         assert_eq!(written.capacity(), written.len() + 1);
         assert_eq!(write_object(&[]), b"{}");
     }

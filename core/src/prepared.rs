@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     endpoints::Endpoints,
+    json,
     secret::{self, Secret},
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Prepared {
     pub(crate) authorization: Authorization,
     pub(crate) refresh_with_credentials: bool,
     pub(crate) endpoints: Endpoints,
+    /// The id and the secret as members of a request's body.
+    pub(crate) credentials: Secret,
     /// The credentials of the Basic header, as they stand there: empty for none.
     basic: Secret,
     /// The headers of both token requests.
@@ -67,12 +70,17 @@ impl Prepared {
             Authorization::None => Secret::new(""),
         };
         let token_headers = token_headers(&basic);
+        let credentials = json::render(&[
+            json::Part::Member("client_id", &client_id),
+            json::Part::Member("client_secret", client_secret.expose()),
+        ]);
         Self {
             client_id,
             client_secret,
             authorization,
             refresh_with_credentials,
             endpoints,
+            credentials,
             basic,
             token_headers,
         }

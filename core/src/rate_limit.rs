@@ -5,15 +5,12 @@
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::time::UnixTime;
 
-static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-/// The spelling seen on the wire, where the reference has `X-RateLimit-Remaining`.
-static LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
-static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// What the names of the rate limit's headers begin with; `http` has them in lower case.
+const PREFIX: &str = "x-ratelimit-";
 
 /// The rate limit that a response reports; what it leaves out, or garbles, is `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -31,11 +28,26 @@ impl RateLimit {
     /// Reads the rate limit from a response's headers. Garbage is ignored.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        Self {
-            limit: number(headers, &LIMIT),
-            remaining: number(headers, &REMAINING).or_else(|| number(headers, &LIMIT_REMAINING)),
-            reset: number(headers, &RESET).map(UnixTime::from_secs),
+        let mut read = Self::default();
+        // One pass over a few headers takes less time than a lookup for each name.
+        for (name, value) in headers {
+            let Some(name) = name.as_str().strip_prefix(PREFIX) else {
+                continue;
+            };
+            match name {
+                "limit" => read.limit = read.limit.or_else(|| number(value)),
+                // The second spelling is that of the wire, the first that of the reference.
+                "remaining" | "limit-remaining" => {
+                    read.remaining = read.remaining.or_else(|| number(value));
+                }
+                "reset" => {
+                    let reset = || number(value).map(UnixTime::from_secs);
+                    read.reset = read.reset.or_else(reset);
+                }
+                _ => {}
+            }
         }
+        read
     }
 }
 
@@ -90,8 +102,8 @@ pub(crate) fn wait(
     }
 }
 
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    digits(headers.get(name)?.to_str().ok()?.trim())
+fn number(value: &HeaderValue) -> Option<u64> {
+    digits(value.to_str().ok()?.trim())
 }
 
 /// Reads a number made of digits alone; one that is too large for `u64` is the largest.
@@ -112,7 +124,7 @@ fn http_date(text: &str) -> Option<UnixTime> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::HeaderName;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use crate::{
     callback::AuthorizationCode,
     error::Error,
-    json,
+    json::{self, Part},
     operation::{Operation, Replay},
     prepared::Prepared,
     token_response::{self, TokenResponse},
@@ -40,11 +40,10 @@ impl Operation for TokenGenerate {
     fn request(&self) -> Request<Vec<u8>> {
         // The order is that of the vendor's SDKs, so that bodies can be compared byte for byte.
         let body = json::write_object(&[
-            ("client_id", &self.app.client_id),
-            ("client_secret", self.app.client_secret.expose()),
-            ("code", self.code.expose()),
-            ("grant_type", "authorization_code"),
-            ("state", self.code.state().as_str()),
+            Part::Rendered(&self.app.credentials),
+            Part::Member("code", self.code.expose()),
+            Part::Member("grant_type", "authorization_code"),
+            Part::Member("state", self.code.state().as_str()),
         ]);
         self.app.token_request(self.app.endpoints.token(), body)
     }

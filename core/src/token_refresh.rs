@@ -9,7 +9,7 @@ use http::{Request, Response};
 
 use crate::{
     error::Error,
-    json,
+    json::{self, Part},
     operation::{Operation, Replay},
     prepared::Prepared,
     token::Token,
@@ -46,16 +46,15 @@ impl Operation for TokenRefresh {
     }
 
     fn request(&self) -> Request<Vec<u8>> {
-        let members = [
-            ("grant_type", "refresh_token"),
-            ("refresh_token", self.refresh_token.expose()),
-            ("client_id", &self.app.client_id),
-            ("client_secret", self.app.client_secret.expose()),
+        let parts = [
+            Part::Member("grant_type", "refresh_token"),
+            Part::Member("refresh_token", self.refresh_token.expose()),
+            Part::Rendered(&self.app.credentials),
         ];
         let body = if self.app.refresh_with_credentials {
-            json::write_object(&members)
+            json::write_object(&parts)
         } else {
-            let [grant_type, refresh_token, ..] = members;
+            let [grant_type, refresh_token, _] = parts;
             json::write_object(&[grant_type, refresh_token])
         };
         self.app.token_request(self.app.endpoints.refresh(), body)
