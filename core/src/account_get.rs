@@ -79,7 +79,12 @@ impl Operation for AccountGet {
             json::object(account.get(), ["account_id", "email_address"]).map_err(malformed)?;
         let text = |name, value: Option<&RawValue>| {
             let value = value.ok_or(malformed(Problem::MissingMember(name)))?;
-            let text = json::string(value).ok_or(malformed(Problem::InvalidMember(name)))?;
+            let text = json::string(value).filter(|text| {
+                // It is shown to people: it must not move their cursor, nor be the token.
+                let hidden = secrets.iter().any(|secret| text.contains(secret));
+                !hidden && !text.contains(char::is_control)
+            });
+            let text = text.ok_or(malformed(Problem::InvalidMember(name)))?;
             Ok::<_, Malformed>(String::from(&*text))
         };
         Ok(Account {
@@ -132,6 +137,14 @@ mod tests {
             (
                 r#"{"account":{"account_id":5008,"email_address":"m"}}"#,
                 Err("`account.account_id` has an invalid value"),
+            ),
+            (
+                r#"{"account":{"account_id":"of NWNiOTMx","email_address":"m"}}"#,
+                Err("`account.account_id` has an invalid value"),
+            ),
+            (
+                r#"{"account":{"account_id":"5008","email_address":"m\u001b[2J"}}"#,
+                Err("`account.email_address` has an invalid value"),
             ),
             (r#"{"account":7}"#, Err("the body is not a JSON object")),
             (r#"{"team":{}}"#, Err("`account` is missing")),

@@ -10,7 +10,7 @@ use core::fmt;
 use form_urlencoded::Serializer;
 use http::Uri;
 
-use crate::state::State;
+use crate::{endpoints::is_host_and_port, state::State};
 
 /// The absolute URI of a callback, for apps that have more than one.
 ///
@@ -26,7 +26,8 @@ impl RedirectUri {
     /// (RFC 6749 §3.1.2).
     pub fn new(uri: &str) -> Result<Self, InvalidRedirectUri> {
         let parsed: Uri = uri.parse().map_err(|_| InvalidRedirectUri(()))?;
-        let absolute = parsed.scheme().is_some() && parsed.host().is_some_and(|h| !h.is_empty());
+        let absolute =
+            parsed.scheme().is_some() && parsed.authority().is_some_and(is_host_and_port);
         // `http::Uri` drops a fragment on parsing, so it is looked for in the text.
         if absolute && !uri.contains('#') {
             Ok(Self(uri.into()))
@@ -111,6 +112,8 @@ mod tests {
             ("http://127.0.0.1:7878/callback", true),
             ("com.example.app://callback/x", true),
             ("https://example.com/cb#part", false),
+            ("https://example.com:99999/cb", false),
+            ("https://:80/cb", false),
             ("/callback", false),
             ("example.com/callback", false),
             ("", false),

@@ -6,11 +6,15 @@ use core::fmt;
 use http::{Response, header, response::Parts};
 use zeroize::Zeroizing;
 
-use crate::{error::Error, response};
+use crate::{error::Error, response, transport::DEFAULT_BODY_LIMIT};
 
 /// The first allocation for a body whose length is not declared, in bytes: an honest token
 /// response fits.
 const FIRST_CAPACITY: usize = 1024;
+
+/// The most that is allocated on the word of a header alone, in bytes: a limit that is set higher is
+/// reached by what arrives.
+const MAX_RESERVED: usize = DEFAULT_BODY_LIMIT;
 
 /// The body of a response, as bytes. `Debug` shows its length alone, and it is wiped on drop.
 #[derive(Default)]
@@ -109,7 +113,7 @@ impl ResponseCollector {
         };
         match usize::try_from(declared) {
             Ok(declared) if declared <= self.limit => {
-                self.body.grow(declared);
+                self.body.grow(declared.min(MAX_RESERVED));
                 Ok(())
             }
             _ => Err(Error::TooLarge { limit: self.limit }),
@@ -199,7 +203,9 @@ mod tests {
 
     #[test]
     fn growth_is_bounded_by_what_arrives() {
-        let mut collector = collector(200, None, usize::MAX);
+        let mut collector = collector(200, Some("9300000000000000000"), usize::MAX);
+        collector.reserve().unwrap();
+        assert!(collector.body.0.capacity() <= MAX_RESERVED);
         for _ in 0..100 {
             collector.push(&vec![b'x'; 1000]).unwrap();
         }

@@ -42,7 +42,7 @@ impl fmt::Display for CallError {
             Self::Unknown(cause) => write!(
                 f,
                 "whether the request reached the server is not known: {cause}; \
-                 a code may be spent, so do not send it again"
+                 a code that it carried may be spent, so do not send that again"
             ),
             Self::Answered(error) => error.fmt(f),
         }

@@ -5,6 +5,8 @@
 use alloc::{borrow::Cow, boxed::Box, string::String};
 use core::fmt;
 
+use zeroize::Zeroize;
+
 use crate::{
     error_code::ErrorCode,
     presentable,
@@ -72,17 +74,18 @@ pub(crate) fn check(query: &str, expected: &State) -> Result<AuthorizationCode, 
     {
         return Err(CallbackError::StateMismatch);
     }
-    if let Some(error) = parameters.error {
+    if let Some(error) = &parameters.error {
         let secrets = [expected.as_str(), parameters.code.as_deref().unwrap_or("")];
-        let presentable = |text: Cow<'_, str>| presentable::presentable(&text, &secrets);
+        let presentable = |text: &Cow<'_, str>| presentable::presentable(text, &secrets);
         return Err(CallbackError::Denied(Box::new(Denial {
             code: ErrorCode::from(presentable(error)),
-            description: parameters.error_description.map(presentable),
-            uri: parameters.error_uri.map(presentable),
+            description: parameters.error_description.as_ref().map(presentable),
+            uri: parameters.error_uri.as_ref().map(presentable),
         })));
     }
-    let code = parameters.code.ok_or(CallbackError::NothingThere)?;
-    AuthorizationCode::new(&code, expected.clone()).map_err(CallbackError::InvalidCode)
+    let code = parameters.code.as_deref();
+    let code = code.ok_or(CallbackError::NothingThere)?;
+    AuthorizationCode::new(code, expected.clone()).map_err(CallbackError::InvalidCode)
 }
 
 /// The parameters of a callback that mean something to us; an empty one counts as absent.
@@ -125,6 +128,17 @@ impl<'q> Parameters<'q> {
 
     fn are_absent(&self) -> bool {
         self.code.is_none() && self.state.is_none() && self.error.is_none()
+    }
+}
+
+/// What was decoded is wiped; what was not is the caller's query.
+impl Drop for Parameters<'_> {
+    fn drop(&mut self) {
+        for place in [&mut self.code, &mut self.state] {
+            if let Some(Cow::Owned(text)) = place {
+                text.zeroize();
+            }
+        }
     }
 }
 

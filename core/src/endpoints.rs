@@ -3,7 +3,7 @@
 use alloc::{format, string::String};
 use core::fmt;
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 
 use crate::transport::{InsecureUri, PlainHttp};
 
@@ -97,12 +97,24 @@ fn checked_base(base: &str, plain_http: PlainHttp) -> Result<&str, InvalidEndpoi
     let (Some(_), Some(authority)) = (uri.scheme(), uri.authority()) else {
         return Err(InvalidEndpoint::NotAbsolute);
     };
+    if !is_host_and_port(authority) {
+        return Err(InvalidEndpoint::NotAbsolute);
+    }
     // `http::Uri` drops a fragment on parsing, so it is looked for in the text.
     if base.contains(['?', '#']) || authority.as_str().contains('@') {
         return Err(InvalidEndpoint::NotABase);
     }
     plain_http.check(&uri).map_err(InvalidEndpoint::Insecure)?;
     Ok(base.trim_end_matches('/'))
+}
+
+/// Whether an authority names a host, and a port that exists if it names one: `http::Uri` takes
+/// others, and a client would then use the default port.
+pub(crate) fn is_host_and_port(authority: &Authority) -> bool {
+    let host = authority.host();
+    let after_host = authority.as_str().rsplit_once(host).map(|(_, rest)| rest);
+    let port_is_right = after_host.is_none_or(str::is_empty) || authority.port_u16().is_some();
+    !host.is_empty() && port_is_right
 }
 
 /// Why an endpoint was refused.
@@ -184,6 +196,12 @@ mod tests {
             ("/oauth", Some(InvalidEndpoint::NotAbsolute)),
             ("", Some(InvalidEndpoint::NotAbsolute)),
             ("https://", Some(InvalidEndpoint::NotAbsolute)),
+            ("https://:8080", Some(InvalidEndpoint::NotAbsolute)),
+            ("https://h:99999", Some(InvalidEndpoint::NotAbsolute)),
+            ("http://127.0.0.1:65536", Some(InvalidEndpoint::NotAbsolute)),
+            ("http://[::1]:65536", Some(InvalidEndpoint::NotAbsolute)),
+            ("https://h:8a", Some(InvalidEndpoint::NotAbsolute)),
+            ("https://h:", Some(InvalidEndpoint::NotAbsolute)),
             ("https://a b", Some(InvalidEndpoint::NotAbsolute)),
             ("https://h/?q", Some(InvalidEndpoint::NotABase)),
             ("https://h/#f", Some(InvalidEndpoint::NotABase)),

@@ -27,7 +27,7 @@ pub enum Error {
         /// Where to, without the query; not to be trusted.
         location: Option<String>,
     },
-    /// The answer carries another `state` than the request did. Its tokens were dropped and wiped.
+    /// The answer carries another `state` than the request did. Its tokens were dropped.
     StateMismatch,
     /// The answer is not one that the contract knows.
     Malformed(Malformed),

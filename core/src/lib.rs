@@ -123,3 +123,8 @@ pub use token_set::{ExposedTokenSet, TokenSet};
 pub use transport::{
     DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, Delivery, InsecureUri, PlainHttp,
 };
+
+/// The code of this package's README, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -62,11 +62,10 @@ impl Prepared {
         let basic = match &authorization {
             Authorization::ClientCredentials => {
                 // RFC 6749 §2.3.1: each half is form-encoded first.
-                let [id, secret] = [client_id.as_str(), client_secret.expose()]
-                    .map(|half| form_urlencoded::byte_serialize(half.as_bytes()).collect());
-                base64_pair(id, secret)
+                let [id, secret] = [client_id.as_str(), client_secret.expose()].map(form_encoded);
+                base64_pair(&id, &secret)
             }
-            Authorization::ApiKey(key) => base64_pair(key.expose().into(), String::new()),
+            Authorization::ApiKey(key) => base64_pair(key.expose(), ""),
             Authorization::None => Secret::new(""),
         };
         let token_headers = token_headers(&basic);
@@ -117,10 +116,16 @@ impl fmt::Debug for Prepared {
     }
 }
 
+/// A text, form-encoded in a buffer that need not grow: a byte becomes three at the most.
+fn form_encoded(text: &str) -> Zeroizing<String> {
+    let mut encoded = Zeroizing::new(String::with_capacity(3 * text.len()));
+    encoded.extend(form_urlencoded::byte_serialize(text.as_bytes()));
+    encoded
+}
+
 /// The credentials of a Basic header (RFC 7617 §2).
-fn base64_pair(user: String, password: String) -> Secret {
-    let [user, password] = [user, password].map(Zeroizing::new);
-    let pair = Zeroizing::new([user.as_str(), password.as_str()].join(":"));
+fn base64_pair(user: &str, password: &str) -> Secret {
+    let pair = Zeroizing::new([user, password].join(":"));
     Secret::new(&Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes())))
 }
 

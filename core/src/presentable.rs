@@ -3,6 +3,8 @@
 use alloc::{string::String, vec::Vec};
 use core::cmp::Reverse;
 
+use zeroize::Zeroizing;
+
 use crate::secret::REDACTED;
 
 /// The longest text of a server that an error keeps, in characters: enough for a sentence in a log
@@ -15,10 +17,10 @@ pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
     let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
     // The longest first: a secret inside another one must not break the longer match up.
     secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
-    let mut text = String::from(text);
+    let mut text = Zeroizing::new(String::from(text));
     for secret in secrets {
         if text.contains(secret) {
-            text = text.replace(secret, REDACTED);
+            text = Zeroizing::new(text.replace(secret, REDACTED));
         }
     }
     text.chars()
@@ -29,7 +31,7 @@ pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
 
 fn is_unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::time::UnixTime;
+use crate::time::{LAST_SECOND, UnixTime};
 
 /// What the names of the rate limit's headers begin with; `http` has them in lower case.
 const PREFIX: &str = "x-ratelimit-";
@@ -41,8 +41,8 @@ impl RateLimit {
                     read.remaining = read.remaining.or_else(|| number(value));
                 }
                 "reset" => {
-                    let reset = || number(value).map(UnixTime::from_secs);
-                    read.reset = read.reset.or_else(reset);
+                    let reset = number(value).filter(|reset| *reset <= LAST_SECOND);
+                    read.reset = read.reset.or(reset.map(UnixTime::from_secs));
                 }
                 _ => {}
             }
@@ -159,6 +159,8 @@ mod tests {
 
     #[test]
     fn garbage_is_ignored() {
+        let too_late = headers(&[("x-ratelimit-reset", "253402300800")]);
+        assert_eq!(RateLimit::from_headers(&too_late).reset, None);
         for value in ["", "-1", "+1", "1.5", "soon", "1e3", "0x10", "1 2"] {
             let headers = headers(&[
                 ("x-ratelimit-limit", value),

@@ -85,15 +85,13 @@ impl Rejection {
 
     /// What a person can do about it, where the code or the status says so.
     pub(crate) fn advice(&self) -> Option<&'static str> {
-        const CREDENTIALS: &str = "check the client id and secret";
         match (&self.code, self.status) {
             (Some(ErrorCode::InvalidGrant), _) => Some(
                 "the code or refresh token is wrong, spent, expired or revoked, so let the user \
                  authorize again",
             ),
-            (Some(ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient), _) => {
-                Some(CREDENTIALS)
-            }
+            (Some(ErrorCode::InvalidClient), _) => Some("check the client id and secret"),
+            (Some(ErrorCode::UnauthorizedClient), _) => Some("check the app's settings"),
             (Some(ErrorCode::PaymentRequired | ErrorCode::AddonRequired), _)
             | (None, StatusCode::PAYMENT_REQUIRED) => Some("check the account's plan"),
             (Some(ErrorCode::Unauthorized) | None, StatusCode::UNAUTHORIZED) => {

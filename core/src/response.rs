@@ -53,6 +53,7 @@ fn refusal(response: &Response<impl AsRef<[u8]>>, secrets: &[&str]) -> Error {
     let status = response.status();
     let rejection = || Box::new(read_rejection(response, secrets));
     match status.as_u16() {
+        // An answer to a question that was not asked, and no redirect.
         304 => Malformed::new(status, Problem::UnexpectedStatus).into(),
         300..=399 => Error::RedirectRefused {
             status,

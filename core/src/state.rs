@@ -3,12 +3,16 @@
 use core::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 use crate::secret::{self, Secret};
 
 /// The least entropy of a state, in bytes: 128 bits, as RFC 6749 §10.10 asks (a guess succeeds
 /// with a probability of at most 2^-128).
 const MIN_ENTROPY: usize = 16;
+
+/// The most, in bytes: what base64 makes of it is the longest credential.
+const MAX_ENTROPY: usize = secret::MAX_CREDENTIAL_LEN / 4 * 3;
 
 /// The `state` of one authorization (RFC 6749 §4.1.1 and §10.12): it shows that the callback
 /// belongs to the user's session that was sent to the authorize page.
@@ -30,14 +34,19 @@ const MIN_ENTROPY: usize = 16;
 pub struct State(Secret);
 
 impl State {
-    /// Makes a state of random bytes, at least 16 of them (fewer do not compile), in URL-safe
-    /// base64.
+    /// Makes a state of 16 to 768 random bytes (others do not compile), in URL-safe base64.
     #[must_use]
     pub fn from_entropy<const N: usize>(random: [u8; N]) -> Self {
         const {
-            assert!(N >= MIN_ENTROPY, "a state needs 16 random bytes or more");
+            assert!(
+                MIN_ENTROPY <= N && N <= MAX_ENTROPY,
+                "a state needs 16 to 768 random bytes"
+            );
         }
-        Self(Secret::new(&BASE64_URL_SAFE_NO_PAD.encode(random)))
+        let random = Zeroizing::new(random);
+        Self(Secret::new(&Zeroizing::new(
+            BASE64_URL_SAFE_NO_PAD.encode(random.as_slice()),
+        )))
     }
 
     /// Takes the state that was stored when the user was sent away.

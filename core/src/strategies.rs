@@ -32,7 +32,8 @@ pub fn credential() -> impl Strategy<Value = String> {
     matching("[!-~]{12,48}")
 }
 
-/// A code for an app, and what it is made of.
+/// A code for an app, and what it is made of. `Debug` shows it, made-up secrets and all, so that a
+/// failure can be read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Exchange {

@@ -16,6 +16,10 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UnixTime(Duration);
 
+/// The last second of the year 9999. A server's number beyond it means no time: every calendar ends
+/// there, and arithmetic on it overflows in many.
+pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
+
 impl UnixTime {
     /// The point in time that lies `elapsed` after the epoch.
     #[must_use]
@@ -33,6 +37,12 @@ impl UnixTime {
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0.as_secs()
+    }
+
+    /// The time since the epoch.
+    #[must_use]
+    pub const fn as_duration(self) -> Duration {
+        self.0
     }
 
     /// How long it is from `earlier` until this time: zero if `earlier` is later.

@@ -17,7 +17,7 @@ use crate::{
     rate_limit::{self, RateLimit},
     response,
     state::State,
-    time::UnixTime,
+    time::{LAST_SECOND, UnixTime},
     token::Token,
 };
 
@@ -60,9 +60,6 @@ impl Expiry {
 /// The longest lifetime in seconds that `expires_in` can mean: ten years. The vendor's text says
 /// "Uses epoch time" where its samples say 86400; a larger number is taken at the text's word.
 const MAX_LIFETIME_SECS: u64 = 10 * 365 * 24 * 60 * 60;
-
-/// Above 2^53 not every integer is a float, and no time is meant.
-const LARGEST_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// The members that are known. `error` is not among them: it is looked for only where there is no
 /// access token, and means nothing beside one.
@@ -138,28 +135,26 @@ fn expiry(value: &RawValue) -> Option<Expiry> {
     })
 }
 
-/// A number made of digits alone that fits.
+/// A number made of digits alone.
 fn whole_seconds(text: &str) -> Option<u64> {
-    rate_limit::digits(text).filter(|seconds| *seconds < u64::MAX)
+    rate_limit::digits(text).filter(|seconds| *seconds <= LAST_SECOND)
 }
 
 /// A number such as `86400.0` or `8.64e4`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    reason = "the range is checked, and the way there and back tells whether the number is whole"
+)]
 fn integral_float(text: &str) -> Option<u64> {
     let seconds: f64 = text.parse().ok()?;
-    if !(0.0..=LARGEST_FLOAT).contains(&seconds) {
+    if !(0.0..=LAST_SECOND as f64).contains(&seconds) {
         return None;
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        clippy::float_cmp,
-        reason = "the range is checked above, and the way there and back tells whether it is whole"
-    )]
-    {
-        let whole = seconds as u64;
-        (whole as f64 == seconds).then_some(whole)
-    }
+    let whole = seconds as u64;
+    (whole as f64 == seconds).then_some(whole)
 }
 
 #[cfg(test)]
@@ -316,6 +311,10 @@ mod tests {
             ("1e300", None),
             ("1e999", None),
             ("18446744073709551615", None),
+            ("253402300799", at(253_402_300_799)),
+            ("253402300800", None),
+            ("1700086400000", None),
+            ("2.534023008e11", None),
             ("99999999999999999999", None),
             ("true", None),
             ("\"\"", None),

@@ -21,7 +21,6 @@ pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 ///
 /// A single-use code must never be sent twice on a guess, so every transport says which it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
 pub enum Delivery {
     /// Provably nothing of the request reached the server: it is safe to send it again.
     NotSent,

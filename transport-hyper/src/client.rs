@@ -34,6 +34,11 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// The largest head of a response, in bytes; honest ones have less than one KiB.
 const MAX_HEAD: usize = 16 * 1024;
 
+/// How much of a body an HTTP/2 server may send ahead of what is read, in bytes: the protocol's own
+/// first value, where hyper's is two megabytes.
+#[cfg(feature = "http2")]
+const HTTP2_WINDOW: u32 = 65_535;
+
 /// Looks a host name up.
 pub(crate) type Lookup = dyn Fn(String) -> BoxFuture<io::Result<Vec<IpAddr>>> + Send + Sync;
 
@@ -90,6 +95,8 @@ impl Settings {
         let mut http = HttpConnector::new_with_resolver(lookup);
         http.enforce_http(false);
         http.set_nodelay(true);
+        // Shared out among the addresses of a name, so that a dead one leaves time for the next.
+        http.set_connect_timeout(Some(self.connect_timeout));
         let tcp = Tcp {
             connector: http,
             plain_http: self.plain_http,
@@ -137,6 +144,10 @@ impl Client {
             .http1_max_buf_size(MAX_HEAD)
             // A call sends once; hyper would send again what a dying connection gave back.
             .retry_canceled_requests(false);
+        #[cfg(feature = "http2")]
+        builder
+            .http2_initial_stream_window_size(HTTP2_WINDOW)
+            .http2_initial_connection_window_size(HTTP2_WINDOW);
         let kept = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
         Ok(Self(Arc::new(Clients { kept, fresh })))

@@ -5,9 +5,14 @@
 //! - `https` only; plain `http` to this machine, or where it is asked for by name.
 //! - No redirects, no proxy, no decompression, no cookies.
 //! - One deadline over everything, one limit for the body, counted as it arrives.
-//! - One call, one request at most. A code does not ride on a kept connection; a refresh may.
+//! - `send` sends once; `send_with_retry` may send again, and a code only after *not sent* or a 429.
+//!   A code does not ride on a kept connection; a refresh may.
 //!
 //! The blocking sister is `dropbox-sign-oauth-ureq`; it differs by `async` alone.
+//!
+//! # Features
+//! - `http2`: offer HTTP/2, where the builder asks for it.
+//! - `platform-verifier`: judge certificates by the platform's own verifier and roots.
 //!
 //! # What is logged
 //! At DEBUG nothing secret is logged. A middleware that prints an `http::Request` prints its

@@ -32,7 +32,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// An async transport on hyper and rustls, or on any [`Service`] that is given to it.
 ///
 /// Make one and share it: clones share the connections. It needs a tokio runtime with time and IO.
-/// A call sends its request at most once, and dropping its future cancels it.
+/// [`send`](Self::send) sends its request at most once, and dropping its future cancels it.
 ///
 /// ```no_run
 /// use dropbox_sign_oauth_hyper::{Transport, core::{App, State}};

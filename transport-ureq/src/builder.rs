@@ -108,11 +108,15 @@ impl Builder {
     /// # Errors
     /// [`InvalidTls`] if an extra root is no certificate, or the platform has no roots.
     pub fn build(self) -> Result<Transport, InvalidTls> {
-        self.build_on(BudgetedTcp)
+        self.build_with_connector(BudgetedTcp)
     }
 
-    /// Makes the transport on connections that `tcp` makes.
-    fn build_on<C: Connector>(self, tcp: C) -> Result<Transport, InvalidTls> {
+    /// Makes the transport on connections that `connector` makes, in the place of TCP to the address
+    /// of the URI: through a proxy, say. TLS comes on top, where the URI is `https`.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_with_connector<C: Connector>(self, connector: C) -> Result<Transport, InvalidTls> {
         let tls = self.trust.client_config().map_err(InvalidTls)?;
         let config = Config::builder()
             .proxy(None)
@@ -120,7 +124,7 @@ impl Builder {
             .input_buffer_size(INPUT_BUFFER)
             .output_buffer_size(OUTPUT_BUFFER)
             .build();
-        let connector = tcp.chain(TlsConnector(Arc::new(tls))).chain(Witness);
+        let connector = connector.chain(TlsConnector(Arc::new(tls))).chain(Witness);
         let resolver = TimedResolver {
             lookup: self.lookup,
             plain_http: self.limits.plain_http,
@@ -170,116 +174,5 @@ impl fmt::Display for InvalidTls {
 impl std::error::Error for InvalidTls {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    //! Every read and every write of a call fails once.
-
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use dropbox_sign_oauth::{Delivery, State};
-    use dropbox_sign_oauth_testkit::sandbox::Sandbox;
-    use ureq::unversioned::transport::{Buffers, ConnectionDetails, NextTimeout, Transport as Io};
-
-    use super::*;
-
-    /// How many more reads and writes succeed before one fails; shared by all connections.
-    type Fuse = Arc<AtomicUsize>;
-
-    #[derive(Debug)]
-    struct FaultyTcp(Fuse);
-
-    #[derive(Debug)]
-    struct Faulty<T>(T, Fuse);
-
-    impl Connector for FaultyTcp {
-        type Out = Faulty<<BudgetedTcp as Connector>::Out>;
-
-        fn connect(
-            &self,
-            details: &ConnectionDetails<'_>,
-            chained: Option<()>,
-        ) -> Result<Option<Self::Out>, ureq::Error> {
-            let inner = BudgetedTcp.connect(details, chained)?;
-            Ok(inner.map(|inner| Faulty(inner, Arc::clone(&self.0))))
-        }
-    }
-
-    impl<T> Faulty<T> {
-        fn burn(&self) -> Result<(), ureq::Error> {
-            // A connection that has failed stays dead.
-            match self.1.load(Ordering::SeqCst) {
-                0 => Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
-                left => {
-                    self.1.store(left - 1, Ordering::SeqCst);
-                    Ok(())
-                }
-            }
-        }
-    }
-
-    impl<T: Io> Io for Faulty<T> {
-        fn buffers(&mut self) -> &mut dyn Buffers {
-            self.0.buffers()
-        }
-
-        fn transmit_output(&mut self, n: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-            self.burn()?;
-            self.0.transmit_output(n, timeout)
-        }
-
-        fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-            self.burn()?;
-            self.0.await_input(timeout)
-        }
-
-        fn is_open(&mut self) -> bool {
-            self.0.is_open()
-        }
-    }
-
-    #[test]
-    fn each_failure_of_io_is_known_for_what_it_is() {
-        for sandbox in [
-            Sandbox::start().unwrap(),
-            Sandbox::builder().tls().start().unwrap(),
-        ] {
-            let fuse = Fuse::default();
-            let mut builder = Transport::builder().deadline(Duration::from_secs(60));
-            if let Some(root) = sandbox.root_certificate() {
-                builder = builder.extra_root(root);
-            }
-            let transport = builder.build_on(FaultyTcp(Arc::clone(&fuse))).unwrap();
-            let mut deliveries = Vec::new();
-            for k in 0.. {
-                fuse.store(k, Ordering::SeqCst);
-                let state = State::from_stored("900e06e2").unwrap();
-                let query = format!("code={}&state=900e06e2", sandbox.issue_code(&state));
-                let app = sandbox.app();
-                let before = sandbox.requests().len();
-                let code = app.callback(&query, &state).unwrap();
-                match transport.send(app.generate(code)) {
-                    Ok(_) => break,
-                    Err(error) => deliveries.push(error.delivery()),
-                }
-                let seen = sandbox.requests().len() - before;
-                assert!(seen <= 1);
-                if deliveries.last() == Some(&Delivery::NotSent) {
-                    assert_eq!(seen, 0);
-                }
-            }
-            // First nothing was sent, and once something was, it is never called unsent again.
-            assert!(deliveries.len() >= 3, "{deliveries:?}");
-            assert!(deliveries.is_sorted_by_key(|delivery| *delivery == Delivery::Unknown));
-            assert_eq!(deliveries.last(), Some(&Delivery::Unknown));
-            let tls = sandbox.root_certificate().is_some();
-            assert_eq!(
-                deliveries.contains(&Delivery::NotSent),
-                tls,
-                "{deliveries:?}"
-            );
-        }
     }
 }

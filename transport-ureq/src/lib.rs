@@ -5,9 +5,20 @@
 //! - `https` only; plain `http` to this machine, or where it is asked for by name.
 //! - No redirects, no proxy from the environment, no decompression, no cookies.
 //! - One deadline over everything, one limit for the body, counted as it arrives.
-//! - One call, one request at most. A code does not ride on a kept connection; a refresh may.
+//! - `send` sends once; `send_with_retry` may send again, and a code only after *not sent* or a 429.
+//!   A code does not ride on a kept connection; a refresh may.
 //!
 //! The async sister is `dropbox-sign-oauth-hyper`; it differs by `async` alone.
+//!
+//! # Features
+//! - `platform-verifier`: judge certificates by the platform's own verifier and roots.
+//!
+//! # ureq's own features
+//! Cargo turns a feature of ureq on for everybody if one crate of the program asks for it. With
+//! `gzip` or `brotli`, ureq decodes a body that nobody asked to be encoded, and hides that it was:
+//! the limit then counts what comes out of it. With `cookies`, it keeps and sends cookies. No
+//! setting turns them off; a program that must not have them keeps them out of its tree
+//! (`cargo tree -e features -i ureq`).
 //!
 //! # What is logged
 //! At TRACE, ureq logs heads and bodies, secrets among them: keep the targets `ureq` and

@@ -35,7 +35,7 @@ const READABLE_PER_BODY_BYTE: usize = 6;
 /// A blocking transport on ureq and rustls.
 ///
 /// Make one and share it: clones share the connections. A call blocks its thread until the answer
-/// or the deadline, and sends its request at most once.
+/// or the deadline; [`send`](Self::send) sends its request at most once.
 ///
 /// ```no_run
 /// use dropbox_sign_oauth_ureq::{Transport, core::{App, State}};
