@@ -141,7 +141,7 @@ impl Builder {
     /// Every call sets what the contract asks for: no redirects, statuses as answers, the deadline
     /// and the limit, no proxy from the environment. The agent's own connections, trust and
     /// resolver are used, and those set here are not. What its errors do not prove to be *not
-    /// sent* is [`CallError::Unknown`].
+    /// sent* is [`CallError::Unknown`](dropbox_sign_oauth::CallError::Unknown).
     #[must_use]
     pub fn build_with_agent(self, agent: Agent) -> Transport {
         Transport {
