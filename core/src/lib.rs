@@ -6,6 +6,7 @@
 //! - The exchange of a code for tokens, and their refresh: [`App::generate`], [`App::refresh`].
 //! - The first call with a new token: [`App::account`]; and by [`Operation`] any other of one's own.
 //! - What every answer of the server means: [`TokenResponse`] or [`Error`].
+//! - What to store, and when to send again: [`TokenSet`], [`Retry`].
 //!
 //! # Out of scope
 //! - Sockets, TLS, time and randomness. Two adapters carry an operation:

@@ -132,6 +132,10 @@ impl Builder {
     ///
     /// The deadline, the body's limit and the rule for plain http hold as they were set here; how
     /// to connect is the service's, and so is what it does with redirects: it must not follow any.
+    /// A client with bodies of another type is reached by mapping them
+    /// (`.map_request(|request: Request<RequestBody>| request.map(BoxBody::new))`), which keeps what
+    /// [`RequestBody`] proves; one with `Full<Bytes>` is taken as it is, and proves nothing.
+    ///
     /// A request whose [`Replay`](dropbox_sign_oauth::Replay) extension says
     /// [`Never`](dropbox_sign_oauth::Replay::Never) should get a connection
     /// of its own.
