@@ -1,10 +1,12 @@
 //! The core embedded in reqwest, through every fault.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use dropbox_sign_oauth::{CallError, Cause, CauseKind, Operation, PlainHttp, ResponseCollector};
-use dropbox_sign_oauth_testkit::conformance::{Conformance, Setup};
-use rustls::{ClientConfig, RootCertStore};
+use dropbox_sign_oauth_testkit::{
+    conformance::{Conformance, Setup},
+    tls::client_config,
+};
 
 /// What an application that has reqwest writes in the place of an adapter.
 #[derive(Clone)]
@@ -15,16 +17,7 @@ struct Reqwest {
 
 impl Reqwest {
     fn new(setup: &Setup) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(setup.root_certificate().clone())
-            .expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring serves the default versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut tls = client_config([setup.root_certificate().clone()]);
         if setup.http2() {
             tls.alpn_protocols = vec![b"h2".to_vec()];
         }

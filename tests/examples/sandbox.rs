@@ -8,7 +8,7 @@ use std::{
     fs::OpenOptions,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::{self, ExitCode},
+    process::ExitCode,
     thread,
 };
 
@@ -23,7 +23,7 @@ Usage: cargo run --example sandbox -- [OPTIONS]
 
 Options:
       --port PORT              The port on 127.0.0.1 [default: one that is free]
-      --tls                    Serve https, with a certificate for localhost
+      --tls                    Serve https, with a certificate for 127.0.0.1 and localhost
       --root-certificate PATH  Where to write the certificate that clients must trust, with --tls
                                [default: a new file in the folder for temporary files]
       --automatic              Approve every authorization, without asking
@@ -161,9 +161,12 @@ fn write_root_certificate(path: Option<PathBuf>, pem: &str) -> Result<PathBuf, F
         file.create(true).truncate(true);
         path
     } else {
-        // In a folder that others can write to, a file that is there already is not ours.
+        // In a folder that others can write to, a file that is there already is not ours, and a
+        // name that can be guessed could be taken by somebody else.
         file.create_new(true);
-        env::temp_dir().join(format!("dropbox-sign-sandbox-{}.pem", process::id()))
+        let random = getrandom::u64();
+        let random = random.map_err(|error| Failure(format!("no random bytes: {error}")))?;
+        env::temp_dir().join(format!("dropbox-sign-sandbox-{random:016x}.pem"))
     };
     file.open(&path)
         .and_then(|mut file| file.write_all(pem.as_bytes()))

@@ -9,7 +9,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::{
-    ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
 };
 
@@ -123,6 +123,24 @@ impl fmt::Debug for Authority {
     }
 }
 
+/// The TLS side of a client that trusts these roots and no other, without ALPN.
+///
+/// # Panics
+/// If one of them is no certificate.
+#[must_use]
+pub fn client_config(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> ClientConfig {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root).expect("a root certificate");
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring serves the default versions")
+        .with_root_certificates(store)
+        .with_no_client_auth()
+}
+
 fn key() -> KeyPair {
     KeyPair::generate().expect("a key from the operating system's random bytes")
 }
@@ -141,7 +159,7 @@ mod tests {
     use std::time::Duration;
 
     use rustls::{
-        ClientConfig, ClientConnection, RootCertStore, ServerConnection,
+        ClientConnection, ServerConnection,
         pki_types::{ServerName, UnixTime},
         time_provider::TimeProvider,
     };

@@ -17,6 +17,7 @@ use dropbox_sign_oauth::{
     PlainHttp, RetryPolicy, State, Token,
 };
 use dropbox_sign_oauth_testkit::{
+    fault::ClosedPort,
     sandbox::{CLIENT_ID, Sandbox},
     tls::{Authority, Leaf},
 };
@@ -190,8 +191,8 @@ fn nothing_is_sent_over_plain_http_to_another_machine() {
 fn a_refused_connection_is_not_sent() {
     let sandbox = Sandbox::start().unwrap();
     for client in Client::both(&sandbox) {
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-        let base = format!("http://{}", nobody.unwrap());
+        let nobody = ClosedPort::bind().unwrap();
+        let base = format!("http://{}", nobody.address());
         assert_eq!(exchange_at(&client, &base).delivery(), Delivery::NotSent);
         // Without a body to bear witness, too.
         let token = Token::new("NWNiOTMx").unwrap();
@@ -254,8 +255,8 @@ fn an_agent_of_the_callers_cannot_weaken_the_rules() {
         assert!(error.to_string().contains(class), "{error}");
         assert!(served.join().unwrap().unwrap_or_default().is_empty());
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let error = exchange_at(&client, &format!("http://{}", nobody.unwrap()));
+    let nobody = ClosedPort::bind().unwrap();
+    let error = exchange_at(&client, &format!("http://{}", nobody.address()));
     assert_eq!(error.delivery(), Delivery::NotSent);
 }
 
@@ -279,8 +280,8 @@ fn a_service_with_other_bodies_works_and_proves_nothing() {
     let tokens = runtime.block_on(transport.send(app.generate(code)));
     assert!(tokens.is_ok());
 
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let app = app_at(&format!("http://{}", nobody.unwrap()));
+    let nobody = ClosedPort::bind().unwrap();
+    let app = app_at(&format!("http://{}", nobody.address()));
     let code = app.callback(&query, &state()).unwrap();
     let error = runtime.block_on(transport.send(app.generate(code)));
     // A middleware could have sent it before: the connection that failed may be the second one.

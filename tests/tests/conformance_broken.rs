@@ -2,6 +2,7 @@
 //! purpose, in every way that the conformance run is to catch.
 
 use std::{
+    error::Error as _,
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpStream, ToSocketAddrs as _},
     sync::Arc,
@@ -14,26 +15,28 @@ use dropbox_sign_oauth::{
     TokenResponse,
 };
 use dropbox_sign_oauth_testkit::{
-    conformance::{
-        Conformance, Divergence, Ending, Place, Report, Setup, TokenOperation, Verdict, Violation,
-    },
+    conformance::{Conformance, Ending, Place, Report, Setup, TokenOperation, Verdict, Violation},
     fault::{Group, Outcome},
+    tls::client_config,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 /// What is wrong with a client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Broken {
     Nothing,
+    SendsPlainHttp,
     FollowsRedirects,
     HasNoDeadline,
     HasALateDeadline,
+    ConnectsUntilTheDeadline,
     HasNoBodyLimit,
     SendsAgain,
     TakesStatusForFailure,
     TakesAllForUnsent,
     InventsTokens,
+    LosesTheRefreshToken,
     LosesHeaders,
     Panics,
     Hangs,
@@ -49,14 +52,7 @@ struct Client {
 
 impl Client {
     fn new(setup: &Setup, broken: Broken) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(setup.root_certificate().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let tls = client_config([setup.root_certificate().clone()]);
         Self {
             setup: setup.clone(),
             tls: Arc::new(tls),
@@ -68,7 +64,11 @@ impl Client {
         let request = operation.request();
         let uri = request.uri().clone();
         let insecure = |error| CallError::NotSent(Cause::new(CauseKind::Insecure(error)));
-        PlainHttp::default().check(&uri).map_err(insecure)?;
+        let plain_http = match self.broken {
+            Broken::SendsPlainHttp => PlainHttp::Anywhere,
+            _ => PlainHttp::default(),
+        };
+        plain_http.check(&uri).map_err(insecure)?;
         let response = match (self.exchange(&uri, &request), self.broken) {
             (Err(CallError::Unknown(_)), Broken::SendsAgain) => self.exchange(&uri, &request)?,
             (Err(CallError::Unknown(cause)), Broken::TakesAllForUnsent) => {
@@ -92,6 +92,14 @@ impl Client {
             (Ok(response), Broken::InventsTokens) if response.status().is_success() => {
                 return Ok(operation.parse(Response::new(r#"{"access_token":"x"}"#))?);
             }
+            (Ok(response), Broken::LosesTheRefreshToken) => {
+                let mut tokens = operation.parse(response)?;
+                tokens.refresh_token = None;
+                return Ok(tokens);
+            }
+            (Err(error), Broken::Hangs) if is_timeout(&error) => loop {
+                thread::park();
+            },
             (Ok(mut response), Broken::LosesHeaders) => {
                 response.headers_mut().clear();
                 response
@@ -116,11 +124,8 @@ impl Client {
         let mut reader = BufReader::new(stream);
         let head = loop {
             let head = read_head(&mut reader).map_err(failed)?;
-            match (head.status(), self.broken) {
-                (StatusCode::CONTINUE | StatusCode::EARLY_HINTS, Broken::Hangs) => loop {
-                    thread::park();
-                },
-                (StatusCode::CONTINUE | StatusCode::EARLY_HINTS, _) => {}
+            match head.status() {
+                StatusCode::CONTINUE | StatusCode::EARLY_HINTS => {}
                 _ => break head,
             }
         };
@@ -143,24 +148,26 @@ impl Client {
         let address = (host, port).to_socket_addrs()?.next();
         let address = address.ok_or_else(|| io::Error::other("no address"))?;
         let begin = Instant::now();
-        let (connect_by, expires) = match self.broken {
+        let deadline = self.setup.deadline();
+        let (connect_timeout, deadline) = match self.broken {
             Broken::HasNoDeadline => (None, None),
-            Broken::HasALateDeadline => (
-                Some(begin + self.setup.connect_timeout()),
-                Some(begin + 2 * self.setup.deadline()),
-            ),
-            _ => (
-                Some(begin + self.setup.connect_timeout()),
-                Some(begin + self.setup.deadline()),
-            ),
+            Broken::HasALateDeadline => (Some(self.setup.connect_timeout()), Some(2 * deadline)),
+            Broken::ConnectsUntilTheDeadline => (Some(deadline), Some(deadline)),
+            // What it reads too much of has no end, and the test is to have one soon.
+            Broken::HasNoBodyLimit => {
+                let deadline = deadline.min(Duration::from_secs(1));
+                (Some(deadline), Some(deadline))
+            }
+            _ => (Some(self.setup.connect_timeout()), Some(deadline)),
         };
-        let tcp = match connect_by {
-            Some(_) => TcpStream::connect_timeout(&address, self.setup.connect_timeout())?,
+        let tcp = match connect_timeout {
+            Some(timeout) => TcpStream::connect_timeout(&address, timeout)?,
             None => TcpStream::connect(address)?,
         };
+        let expires = deadline.map(|deadline| begin + deadline);
         let mut timed = Timed {
             tcp,
-            expires: connect_by,
+            expires: connect_timeout.map(|timeout| begin + timeout),
         };
         if !is_tls {
             timed.expires = expires;
@@ -219,6 +226,18 @@ impl Write for Timed {
 
 fn failed(error: io::Error) -> CallError {
     CallError::Unknown(Cause::with_source(CauseKind::Exchange, error))
+}
+
+/// Whether an exchange ended by its deadline.
+fn is_timeout(error: &CallError) -> bool {
+    let CallError::Unknown(cause) = error else {
+        return false;
+    };
+    let error = cause.source().and_then(|e| e.downcast_ref::<io::Error>());
+    error.is_some_and(|error| {
+        let kinds = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
+        kinds.contains(&error.kind())
+    })
 }
 
 fn invalid() -> io::Error {
@@ -420,6 +439,33 @@ fn ended(outcome: Outcome) -> Ending {
 }
 
 #[test]
+fn plain_http_to_another_host_is_seen() {
+    let (ending, violations) = violations(
+        Broken::SendsPlainHttp,
+        Group::Connect,
+        "http-to-another-host",
+    );
+    assert_eq!(ending, ended(Outcome::Unknown));
+    assert_eq!(violations, [Violation::Outcome]);
+}
+
+#[test]
+fn a_connect_timeout_that_is_not_kept_is_seen() {
+    let broken = Broken::ConnectsUntilTheDeadline;
+    let report = run(conformance(broken).only(&[Group::Connect]), broken);
+    for case in ["syn-black-hole", "tls-silence"] {
+        let row = report.row(case).expect("a case of the group");
+        assert_eq!(row.ending, ended(Outcome::NotSent), "{report}");
+        assert!(
+            matches!(&row.verdict, Verdict::Failed(violations)
+                if matches!(violations[..], [Violation::Late(_)])),
+            "{report}"
+        );
+    }
+    assert_eq!(report.failures().count(), 2, "{report}");
+}
+
+#[test]
 fn following_redirects_is_seen() {
     let (ending, violations) = violations(Broken::FollowsRedirects, Group::Status, "307");
     assert_eq!(ending, ended(Outcome::Ok));
@@ -496,6 +542,13 @@ fn invented_tokens_are_seen() {
 }
 
 #[test]
+fn a_lost_refresh_token_is_seen() {
+    let (ending, violations) = violations(Broken::LosesTheRefreshToken, Group::Exchange, "honest");
+    assert_eq!(ending, ended(Outcome::Ok));
+    assert_eq!(violations, [Violation::WrongTokens]);
+}
+
+#[test]
 fn lost_headers_are_seen() {
     let (ending, violations) = violations(Broken::LosesHeaders, Group::Status, "429-seconds");
     assert_eq!(ending, ended(Outcome::Throttled));
@@ -543,7 +596,7 @@ fn a_panic_is_seen() {
 
 #[test]
 fn a_hang_is_seen() {
-    let (ending, violations) = violations(Broken::Hangs, Group::Head, "interim-103");
+    let (ending, violations) = violations(Broken::Hangs, Group::Head, "head-stalls");
     assert_eq!(ending, Ending::Hung);
     assert!(
         matches!(violations[..], [Violation::Outcome, Violation::Late(_)]),
@@ -591,7 +644,7 @@ fn allowances_are_shown_and_missed_where_they_are_not_needed() {
         *verdict("401-html"),
         Verdict::Failed(vec![Violation::Unsaid("401")])
     );
-    let not_needed = ("201".into(), Divergence::Outcome(Outcome::Malformed));
+    let not_needed = ("201".into(), Outcome::Malformed);
     assert_eq!(report.unused_allowances, [not_needed]);
     let shown = report.to_string();
     assert!(shown.contains("allowed to end in `unknown`"), "{shown}");
@@ -600,19 +653,6 @@ fn allowances_are_shown_and_missed_where_they_are_not_needed() {
         last,
         Some("not needed: `201` is allowed to end in `malformed`")
     );
-}
-
-#[test]
-fn reading_on_can_be_allowed() {
-    let broken = Broken::HasNoBodyLimit;
-    let allowing = conformance(broken)
-        .only(&[Group::Body])
-        .allow("endless-chunks", Outcome::Unknown)
-        .allow("endless-chunks", Divergence::ReadsOn);
-    let report = run(allowing, broken);
-    let row = report.row("endless-chunks").expect("a case of the group");
-    assert_eq!(row.verdict, Verdict::Allowed, "{report}");
-    assert_eq!(report.unused_allowances, []);
 }
 
 #[test]

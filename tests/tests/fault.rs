@@ -9,9 +9,9 @@ use std::{
 
 use dropbox_sign_oauth_testkit::{
     fault::{BlackHole, ClosedPort, Script, Server, Tally, Values, unread_capacity},
-    tls::{Authority, Leaf},
+    tls::{Authority, Leaf, client_config},
 };
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, pki_types::ServerName};
+use rustls::{ClientConnection, StreamOwned, pki_types::ServerName};
 
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345";
 
@@ -155,15 +155,7 @@ fn what_nobody_reads_is_bounded() {
 #[test]
 fn tls_is_ended_with_and_without_close_notify() {
     let authority = Authority::new();
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.root()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let config = Arc::new(config);
+    let config = Arc::new(client_config([authority.root()]));
     for (script, error) in [
         (Script::new().read_request().send("hello").close(), None),
         (

@@ -6,7 +6,7 @@
 use std::{
     env::{self, consts::EXE_SUFFIX},
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
@@ -14,11 +14,13 @@ use std::{
     time::Duration,
 };
 
-use dropbox_sign_oauth::{ExposedTokenSet, TokenSet};
-use dropbox_sign_oauth_testkit::sandbox::{CLIENT_ID, CLIENT_SECRET, EMAIL_ADDRESS, Sandbox};
+use dropbox_sign_oauth::{ExposedTokenSet, State, TokenSet};
+use dropbox_sign_oauth_testkit::{
+    fault::ClosedPort,
+    sandbox::{CLIENT_ID, CLIENT_SECRET, EMAIL_ADDRESS, Sandbox},
+};
 use dropbox_sign_oauth_ureq::{Transport, ureq};
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 const TRANSPORTS: [&str; 2] = ["hyper", "ureq"];
 
@@ -477,6 +479,62 @@ fn a_code_that_cannot_be_one() {
     );
 }
 
+#[test]
+fn a_sandbox_with_https() {
+    let sandbox = Sandbox::builder().tls().start().unwrap();
+    let stand_in = run(&mut login(&["--endpoint", sandbox.base_url()])).failed(
+        2,
+        "the stand-in for a browser speaks no https; add --browser, and --root-certificate with \
+         the certificate of the sandbox",
+    );
+    assert_eq!(stand_in.stdout, "");
+
+    let folder = empty_folder("login-https");
+    let pem = folder.join("root.pem");
+    fs::write(&pem, sandbox.root_certificate_pem().unwrap()).unwrap();
+    let der = folder.join("root.der");
+    fs::write(&der, sandbox.root_certificate().unwrap()).unwrap();
+    for transport in TRANSPORTS {
+        for certificate in [&pem, &der] {
+            let mut command = login(&["--browser", "--transport", transport, "--endpoint"]);
+            command.arg(sandbox.base_url()).arg("--root-certificate");
+            let waiting = Waiting::begin(command.arg(certificate));
+            let state = waiting.parameter("state");
+            let code = sandbox.issue_code(&State::from_stored(&state).unwrap());
+            let page = open(&format!("{}?code={code}&state={state}", waiting.callback()));
+            assert_eq!(page.title(), "Approved");
+            waiting.end().succeeded().without_secrets(&sandbox);
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_root_certificate_that_is_none() {
+    let folder = empty_folder("login-no-certificate");
+    let missing = folder.join("missing.pem");
+    let error = fs::read(&missing).unwrap_err().to_string();
+    let none = "it is none, neither as PEM nor as DER";
+    let cut = folder.join("cut.pem");
+    fs::write(&cut, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let garbage = folder.join("garbage.der");
+    fs::write(&garbage, "garbage").unwrap();
+    for transport in TRANSPORTS {
+        for (path, error) in [(&missing, &*error), (&cut, none), (&garbage, none)] {
+            let line = format!(
+                "cannot take a certificate from {}: {error}; check --root-certificate",
+                path.display()
+            );
+            let arguments = ["--browser", "--transport", transport, "--endpoint"];
+            let mut command = login(&arguments);
+            command.args(["https://127.0.0.1:9", "--root-certificate"]);
+            let ended = run(command.arg(path)).failed(1, &line);
+            assert_eq!(ended.stdout, "");
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
 // Wrong uses.
 
 #[test]
@@ -525,6 +583,10 @@ fn a_wrong_command_line_ends_with_one_line() {
         (
             &["--endpoint", "http://sign.example.com"],
             "--endpoint takes https, or http to this machine",
+        ),
+        (
+            &["--root-certificate", "root.pem"],
+            "--root-certificate is for an --endpoint with https",
         ),
         (
             &["--endpoint", "127.0.0.1:8080"],
@@ -684,13 +746,14 @@ fn an_endpoint_that_is_no_automatic_sandbox() {
          says with --browser",
     );
 
-    let nobody = NobodyThere::new();
+    let nobody = ClosedPort::bind().unwrap();
+    let base_url = format!("http://{}", nobody.address());
     let line = format!(
         "the authorize page cannot be opened: {}; check that the sandbox runs, or open it in a \
          browser with --browser",
-        nobody.error()
+        refusal(&nobody)
     );
-    run(&mut login(&["--endpoint", &nobody.base_url()])).failed(1, &line);
+    run(&mut login(&["--endpoint", &base_url])).failed(1, &line);
 }
 
 #[test]
@@ -725,14 +788,15 @@ fn a_throttled_login_is_told_how_long_to_wait() {
 
 #[test]
 fn a_server_that_is_gone_or_hangs_up() {
-    let nobody = NobodyThere::new();
+    let nobody = ClosedPort::bind().unwrap();
+    let base_url = format!("http://{}", nobody.address());
     for transport in TRANSPORTS {
         let line = format!(
             "exchanging the code failed: the request was not sent: no connection to the server \
              could be made: {}; check the address and the network, and run this again",
-            nobody.error()
+            refusal(&nobody)
         );
-        bring_code(transport, &nobody.base_url()).failed(1, &line);
+        bring_code(transport, &base_url).failed(1, &line);
     }
     for transport in TRANSPORTS {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -782,29 +846,9 @@ fn bring_code(transport: &str, base_url: &str) -> Ended {
     ended
 }
 
-/// A port that is taken, and at which nobody listens.
-struct NobodyThere(Socket);
-
-impl NobodyThere {
-    fn new() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let address = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        socket.bind(&address.into()).unwrap();
-        Self(socket)
-    }
-
-    fn address(&self) -> std::net::SocketAddr {
-        self.0.local_addr().unwrap().as_socket().unwrap()
-    }
-
-    fn base_url(&self) -> String {
-        format!("http://{}", self.address())
-    }
-
-    /// What the system says of a connection to it.
-    fn error(&self) -> std::io::Error {
-        TcpStream::connect(self.address()).unwrap_err()
-    }
+/// What the system says of a connection to a port at which nobody listens.
+fn refusal(port: &ClosedPort) -> io::Error {
+    TcpStream::connect(port.address()).unwrap_err()
 }
 
 #[test]
@@ -878,6 +922,7 @@ fn a_place_that_cannot_be_written_is_refused_before_anything_is_asked() {
     let missing = folder.join("missing");
     let error_below = |path: &PathBuf| fs::write(path.join("x"), "").unwrap_err().to_string();
     let no_file = "what is there is no plain file".to_owned();
+    let folder_named = "the path names a folder".to_owned();
     #[cfg(unix)]
     let link = {
         let link = folder.join("link");
@@ -891,6 +936,9 @@ fn a_place_that_cannot_be_written_is_refused_before_anything_is_asked() {
         (folder.clone(), no_file.clone()),
         (folder.join(".."), no_file),
         (PathBuf::new(), "the path names no file".into()),
+        (folder.join("new/"), folder_named.clone()),
+        (missing.join("."), folder_named.clone()),
+        (file.join("."), folder_named),
         #[cfg(unix)]
         link,
     ] {

@@ -76,7 +76,7 @@ fn serve(seen: &Arc<Seen>) -> String {
         for (connection, stream) in listener.incoming().enumerate() {
             let (close, seen) = (Close::choose(connection), Arc::clone(&seen));
             // Half of the closings are resets: what the client still sends is answered with RST.
-            let reset = random(connection, "reset") % 2 == 0;
+            let reset = random(connection, "reset").is_multiple_of(2);
             thread::spawn(move || {
                 let mut stream = stream?;
                 let served = play(&mut stream, close, &seen);
@@ -191,7 +191,7 @@ fn check(outcomes: &Outcomes, refreshes: usize, seen: &Seen) {
                         not_sent += 1;
                     }
                     Delivery::Unknown => {}
-                    other => panic!("{code}: {other:?} {error}"),
+                    other @ Delivery::Answered => panic!("{code}: {other:?} {error}"),
                 }
             }
         }

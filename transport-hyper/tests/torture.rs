@@ -16,7 +16,7 @@ use dropbox_sign_oauth_hyper::{
     RequestBody, Transport,
     core::{Delivery, State},
 };
-use dropbox_sign_oauth_testkit::sandbox::Sandbox;
+use dropbox_sign_oauth_testkit::{sandbox::Sandbox, tls::client_config};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::{
@@ -26,7 +26,6 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioIo},
 };
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -115,14 +114,7 @@ fn transport(
         Error = hyper_util::client::legacy::Error,
     > + Clone,
 > {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(sandbox.root_certificate());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = client_config(sandbox.root_certificate());
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     let connector = hyper_rustls::HttpsConnectorBuilder::new()

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use dropbox_sign_oauth::{Endpoints, InvalidEndpoint};
+use http::uri::Scheme;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::failure::Failure;
@@ -18,7 +19,10 @@ Options:
       --browser          Wait for a person at the consent page
       --live             Use the real service; a person decides there
       --endpoint URL     Use a sandbox that is running already, below this URL; add --browser
-                         unless it approves at once
+                         unless it approves at once over plain http
+      --root-certificate PATH
+                         Trust this certificate too, PEM or DER: the one of an --endpoint with
+                         https
       --port PORT        The port of the callback on 127.0.0.1 [default: one that is free; with
                          --live 8754]
       --timeout SECONDS  How long to wait for the callback [default: 300]
@@ -59,6 +63,7 @@ const SIMULATED_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) transport: Adapter,
+    pub(crate) root_certificate: Option<PathBuf>,
     pub(crate) target: Target,
     pub(crate) visitor: Visitor,
     pub(crate) simulation: Option<Simulation>,
@@ -127,6 +132,7 @@ pub(crate) fn parse(
     let mut browser = false;
     let mut live = false;
     let mut endpoint = None;
+    let mut root_certificate = None;
     let mut port = None;
     let mut timeout = None;
     let mut save = None;
@@ -138,6 +144,7 @@ pub(crate) fn parse(
             Arg::Long("browser") => browser = true,
             Arg::Long("live") => live = true,
             Arg::Long("endpoint") => endpoint = Some(endpoints(&parser.value()?.string()?)?),
+            Arg::Long("root-certificate") => root_certificate = Some(parser.value()?.into()),
             Arg::Long("port") => {
                 let read = |value: &str| value.parse().ok();
                 port = Some(value(&mut parser, "--port", "a number up to 65535", read)?);
@@ -168,6 +175,20 @@ pub(crate) fn parse(
             "{one} and {other} exclude each other; see --help"
         )));
     }
+    let is_https = endpoint.as_ref().is_some_and(|endpoints: &Endpoints| {
+        endpoints.authorize().scheme() == Some(&Scheme::HTTPS)
+    });
+    if is_https && !browser {
+        return Err(Failure::usage(
+            "the stand-in for a browser speaks no https; add --browser, and --root-certificate \
+             with the certificate of the sandbox",
+        ));
+    }
+    if root_certificate.is_some() && !is_https {
+        return Err(Failure::usage(
+            "--root-certificate is for an --endpoint with https; see --help",
+        ));
+    }
     let target = match endpoint {
         Some(endpoints) => Target::Endpoint(endpoints.into()),
         None if live => Target::Live,
@@ -180,6 +201,7 @@ pub(crate) fn parse(
     };
     Ok(Some(Options {
         transport,
+        root_certificate,
         target,
         visitor,
         simulation,
@@ -198,6 +220,8 @@ fn value<T>(
 ) -> Result<T, Failure> {
     let value = parser.value()?;
     value.to_str().and_then(read).ok_or_else(|| {
+        // Quoted, since what is wrong may be a space.
+        let value = value.to_string_lossy();
         Failure::usage(format!(
             "{option} takes {wanted}, not {value:?}; see --help"
         ))

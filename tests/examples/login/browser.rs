@@ -64,7 +64,6 @@ impl Browser {
             let error = match error {
                 // As the system says it, without `io: `.
                 Error::Io(error) => error.to_string(),
-                Error::TlsRequired => "it takes https, which the stand-in does not speak".into(),
                 error => error.to_string(),
             };
             Failure::new(format!(

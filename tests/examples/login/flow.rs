@@ -28,7 +28,8 @@ pub(crate) async fn run(options: &Options, report: &mut Report) -> Result<(), Fa
     // Checked before anything else: tokens that cannot be stored are lost, and the code with them.
     let store = options.save.as_deref().map(Store::new).transpose()?;
     let service = Service::start(options)?;
-    let transport = Transport::new(options.transport)?;
+    let root_certificate = options.root_certificate.as_deref();
+    let transport = Transport::new(options.transport, root_certificate)?;
     let listener = Listener::bind(options.port).await?;
     let redirect_uri = listener.redirect_uri().clone();
     let mut login = Login {

@@ -55,6 +55,11 @@ impl Store {
         if fs::symlink_metadata(&self.path).is_ok_and(|there| !there.is_file()) {
             return Err(io::Error::other("what is there is no plain file"));
         }
+        // `file_name` drops a separator or a dot at the end, and `rename` does not: the check would
+        // pass, and the tokens be lost.
+        if self.path.components().as_path().as_os_str() != self.path.as_os_str() {
+            return Err(io::Error::other("the path names a folder"));
+        }
         let (path, file) = self.create_temporary()?;
         drop(file);
         fs::remove_file(path)

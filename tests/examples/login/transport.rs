@@ -1,10 +1,11 @@
 //! Both adapters behind one face.
 
-use std::panic;
+use std::{fmt::Display, fs, panic, path::Path};
 
 use dropbox_sign_oauth::{CallError, Operation};
 use dropbox_sign_oauth_hyper as hyper;
 use dropbox_sign_oauth_ureq as ureq;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::task;
 
 use crate::{arguments::Adapter, failure::Failure};
@@ -15,16 +16,27 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(adapter: Adapter) -> Result<Self, Failure> {
+    /// A transport that trusts the certificate of a file too.
+    pub(crate) fn new(adapter: Adapter, root_certificate: Option<&Path>) -> Result<Self, Failure> {
+        let root = root_certificate.map(read_certificate).transpose()?;
         let transport = match adapter {
-            Adapter::Hyper => hyper::Transport::new()
-                .map(|transport| Self::Hyper(transport.into()))
-                .map_err(|error| error.to_string()),
-            Adapter::Ureq => ureq::Transport::new()
-                .map(Self::Ureq)
-                .map_err(|error| error.to_string()),
+            Adapter::Hyper => {
+                let builder = hyper::Transport::builder();
+                let builder = root.into_iter().fold(builder, hyper::Builder::extra_root);
+                let transport = builder.build().map_err(|error| error.to_string());
+                transport.map(|transport| Self::Hyper(transport.into()))
+            }
+            Adapter::Ureq => {
+                let builder = ureq::Transport::builder();
+                let builder = root.into_iter().fold(builder, ureq::Builder::extra_root);
+                let transport = builder.build().map_err(|error| error.to_string());
+                transport.map(Self::Ureq)
+            }
         };
-        transport.map_err(Failure::new)
+        transport.map_err(|error| match root_certificate {
+            Some(path) => no_certificate(path, "it is none, neither as PEM nor as DER"),
+            None => Failure::new(error),
+        })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -46,6 +58,20 @@ impl Transport {
             }
         }
     }
+}
+
+/// Reads a certificate, as PEM or as DER.
+fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, Failure> {
+    let bytes = fs::read(path).map_err(|error| no_certificate(path, error))?;
+    // Whether what is no PEM is a certificate at all, the transport finds out.
+    Ok(CertificateDer::from_pem_slice(&bytes).unwrap_or_else(|_| bytes.into()))
+}
+
+fn no_certificate(path: &Path, error: impl Display) -> Failure {
+    Failure::new(format!(
+        "cannot take a certificate from {}: {error}; check --root-certificate",
+        path.display()
+    ))
 }
 
 /// Runs what blocks on a thread of its own.

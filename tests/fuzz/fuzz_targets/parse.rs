@@ -4,14 +4,17 @@
 
 #![no_main]
 
-use std::fmt::Debug;
+use std::{fmt::Debug, iter};
 
-use dropbox_sign_oauth::{App, AuthorizationCode, Error, Operation, State, Token};
+use dropbox_sign_oauth::{App, AuthorizationCode, Error, Operation, State, Token, TokenResponse};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 
 const SECRET: &str = "1d14434088507ffa390e6f5528465";
 const CODE: &str = "1b0d28d90c86c141";
+
+/// A token of so many bytes is no part of what is shown around it, as a shorter one may be.
+const LONG: usize = 32;
 
 fn response(data: &[u8]) -> Option<Response<Vec<u8>>> {
     let (status, rest) = data.split_at_checked(2)?;
@@ -22,7 +25,7 @@ fn response(data: &[u8]) -> Option<Response<Vec<u8>>> {
         None => (&[][..], rest),
     };
     let mut response = Response::new(body.to_vec());
-    *response.status_mut() = StatusCode::from_u16(200 + status % 400).ok()?;
+    *response.status_mut() = StatusCode::from_u16(100 + status % 900).ok()?;
     for line in head.split(|byte| *byte == b'\n') {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
@@ -39,6 +42,18 @@ fn check<T: Debug>(outcome: Result<T, Error>, secrets: &[&str]) {
     }
 }
 
+/// Checks besides that a success shows none of its tokens.
+fn check_tokens(outcome: Result<TokenResponse, Error>, secrets: &[&str]) {
+    if let Ok(response) = &outcome {
+        let shown = format!("{response:?}");
+        let tokens = iter::once(&response.access_token).chain(&response.refresh_token);
+        for token in tokens.map(Token::expose) {
+            assert!(token.len() < LONG || !shown.contains(token));
+        }
+    }
+    check(outcome, secrets);
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some(response) = response(data) else {
         return;
@@ -47,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     let state = State::from_stored("900e06e2").unwrap();
     let code = AuthorizationCode::new(CODE, state).unwrap();
     let token = Token::new(CODE).unwrap();
-    check(app.generate(code).parse(response.clone()), &[SECRET, CODE]);
-    check(app.refresh(&token).parse(response.clone()), &[SECRET, CODE]);
+    check_tokens(app.generate(code).parse(response.clone()), &[SECRET, CODE]);
+    check_tokens(app.refresh(&token).parse(response.clone()), &[SECRET, CODE]);
     check(app.account(&token).parse(response), &[CODE]);
 });

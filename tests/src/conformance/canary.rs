@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use dropbox_sign_oauth::{App, AuthorizationCode, Endpoints, PlainHttp, State, Token};
 
 use super::TokenOperation;
-use crate::fault::{Kind, Values};
+use crate::fault::{Kind, Script, Values};
 
 /// The secrets of one case, which no other case has.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Canaries {
     state: String,
     access_token: String,
     refresh_token: String,
+    /// Whether an answer of the server carries the refresh token.
+    sends_refresh_token: bool,
 }
 
 const CLIENT_ID: &str = "cc91c61d00f8bb2ece1428035716b";
@@ -34,6 +36,16 @@ impl Canaries {
             state: canary("state"),
             access_token: canary("access-token"),
             refresh_token: canary("refresh-token"),
+            sends_refresh_token: false,
+        }
+    }
+
+    /// The same, where a server plays these scripts.
+    pub(super) fn sent_by(self, scripts: &[Script]) -> Self {
+        let sends = |script: &Script| script.sends(&self.refresh_token);
+        Self {
+            sends_refresh_token: scripts.iter().any(sends),
+            ..self
         }
     }
 
@@ -106,7 +118,10 @@ impl Canaries {
     /// Whether the tokens are those of this case.
     pub(super) fn are_tokens(&self, access_token: &Token, refresh_token: Option<&Token>) -> bool {
         access_token.expose() == self.access_token
-            && refresh_token.is_none_or(|token| token.expose() == self.refresh_token)
+            && match refresh_token {
+                Some(token) => token.expose() == self.refresh_token,
+                None => !self.sends_refresh_token,
+            }
     }
 }
 

@@ -45,7 +45,8 @@
 //! Each case has the outcomes that are right, mostly one, and besides:
 //! - The server sees at most one request per call, nobody one where a redirect leads, and none
 //!   that the transport calls *not sent*.
-//! - A call ends by its deadline, with a fifth of it to spare.
+//! - A call ends by its deadline, or by the connect timeout where no connection comes about; a fifth
+//!   of that is to spare, and on top of it comes a fixed allowance for the scheduling of threads.
 //! - The client reads at most the limit and one buffer. The server counts what the system takes
 //!   from it, and what the sockets between them can hold is subtracted ([`unread_capacity`]).
 //!   Endless answers come at a pace that a client keeps up with, so they lie in the sockets only
@@ -68,5 +69,5 @@ mod run;
 mod stage;
 
 pub use call::{Setup, TokenOperation};
-pub use report::{Divergence, Ending, Place, Report, Row, Verdict, Violation};
+pub use report::{Ending, Place, Report, Row, Verdict, Violation};
 pub use run::Conformance;

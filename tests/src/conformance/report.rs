@@ -17,7 +17,7 @@ pub struct Report {
     /// The cases, in the order of an exchange.
     pub rows: Vec<Row>,
     /// The allowances of the cases that were run that were not needed, and should go.
-    pub unused_allowances: Vec<(String, Divergence)>,
+    pub unused_allowances: Vec<(String, Outcome)>,
     /// How many log records were searched for secrets; `None` if the process has another logger,
     /// so that the log was not searched.
     pub log_records: Option<usize>,
@@ -45,8 +45,8 @@ pub struct Row {
     pub elapsed: Duration,
     /// In how many variations the case was played; the numbers are the largest of any.
     pub variations: usize,
-    /// In which of the allowed ways it differs from what is right.
-    pub divergences: Vec<Divergence>,
+    /// In which of the allowed outcomes it ended instead of a right one.
+    pub divergences: Vec<Outcome>,
     /// Whether it is right.
     pub verdict: Verdict,
 }
@@ -66,28 +66,12 @@ pub enum Ending {
     NotRun,
 }
 
-/// A way in which a transport may differ from what is right, where its user knows and accepts it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Divergence {
-    /// It ends a call in this class.
-    Outcome(Outcome),
-    /// It reads on after the limit, as long as the deadline lets it.
-    ReadsOn,
-}
-
-impl From<Outcome> for Divergence {
-    fn from(outcome: Outcome) -> Self {
-        Self::Outcome(outcome)
-    }
-}
-
 /// Whether a case's result is right.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// It is right.
     Passed,
-    /// It differs from what is right in ways that are allowed, and in no other.
+    /// It ended in outcomes that are not right, but allowed, and nothing else is wrong.
     Allowed,
     /// The case cannot be run, for this reason.
     NotApplicable(&'static str),
@@ -99,6 +83,8 @@ pub enum Verdict {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Violation {
+    /// The case has no variation, so that nothing was checked.
+    NotPlayed,
     /// The outcome is none of the right ones.
     Outcome,
     /// A call before the last one should have ended in tokens, and ended so.
@@ -195,15 +181,17 @@ impl Row {
         call: &Call,
         tally: Tally,
         mut violations: Vec<Violation>,
-        allowed: &[Divergence],
+        allowed: &[Outcome],
     ) {
-        violations.retain(|violation| {
-            let allows = |divergence: &&Divergence| divergence.allows(violation, &call.ending);
-            let divergence = allowed.iter().find(allows);
-            self.divergences.extend(divergence);
-            divergence.is_none()
-        });
-        self.divergences.dedup();
+        if let Ending::Outcome(outcome) = call.ending
+            && allowed.contains(&outcome)
+            && violations.contains(&Violation::Outcome)
+        {
+            violations.retain(|violation| *violation != Violation::Outcome);
+            if !self.divergences.contains(&outcome) {
+                self.divergences.push(outcome);
+            }
+        }
         self.ending = call.ending.clone();
         self.elapsed = self.elapsed.max(call.elapsed);
         self.posts = self.posts.max(tally.posts);
@@ -216,16 +204,6 @@ impl Row {
         } else {
             Verdict::Allowed
         };
-    }
-}
-
-impl Divergence {
-    fn allows(self, violation: &Violation, ending: &Ending) -> bool {
-        match (self, violation) {
-            (Self::Outcome(outcome), Violation::Outcome) => *ending == Ending::Outcome(outcome),
-            (Self::ReadsOn, Violation::BytesRead(_)) => true,
-            _ => false,
-        }
     }
 }
 
@@ -256,8 +234,8 @@ impl fmt::Display for Summary<'_> {
             Some(records) => write!(f, "; {records} log records searched")?,
             None => f.write_str("; the log was not searched, the process has another logger")?,
         }
-        for (case, divergence) in &report.unused_allowances {
-            write!(f, "\nnot needed: `{case}` is allowed to {divergence}")?;
+        for (case, outcome) in &report.unused_allowances {
+            write!(f, "\nnot needed: `{case}` is allowed to end in `{outcome}`")?;
         }
         Ok(())
     }
@@ -313,13 +291,13 @@ fn cells(row: &Row) -> [String; 8] {
 }
 
 fn verdict(row: &Row) -> String {
-    let divergences: Vec<String> = row.divergences.iter().map(Divergence::to_string).collect();
-    match (&row.verdict, &divergences[..]) {
-        (verdict, []) => verdict.to_string(),
-        (Verdict::Allowed, divergences) => format!("allowed to {}", divergences.join(" and to ")),
-        (verdict, divergences) => {
-            format!("{verdict} (allowed to {})", divergences.join(" and to "))
-        }
+    let outcomes = row.divergences.iter();
+    let outcomes: Vec<String> = outcomes.map(|outcome| format!("`{outcome}`")).collect();
+    let allowed = format!("allowed to end in {}", outcomes.join(" and in "));
+    match &row.verdict {
+        verdict if outcomes.is_empty() => verdict.to_string(),
+        Verdict::Allowed => allowed,
+        verdict => format!("{verdict} ({allowed})"),
     }
 }
 
@@ -331,15 +309,6 @@ impl fmt::Display for Ending {
             Self::Panicked(_) => f.write_str("panicked"),
             Self::Hung => f.write_str("hung"),
             Self::NotRun => f.write_str("-"),
-        }
-    }
-}
-
-impl fmt::Display for Divergence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Outcome(outcome) => write!(f, "end in `{outcome}`"),
-            Self::ReadsOn => f.write_str("read on"),
         }
     }
 }
@@ -365,6 +334,7 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotPlayed => f.write_str("the case has nothing to play"),
             Self::Outcome => f.write_str("the outcome is wrong"),
             Self::EarlierCall(ending) => write!(f, "an earlier call ended: {ending}"),
             Self::WrongTokens => f.write_str("the tokens are not the server's"),

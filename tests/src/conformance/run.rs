@@ -13,7 +13,7 @@ use std::{
 use dropbox_sign_oauth::{CallError, TokenResponse};
 
 use super::{
-    Divergence, Ending, Place, Report, Row, Setup, TokenOperation, Verdict, Violation,
+    Ending, Place, Report, Row, Setup, TokenOperation, Verdict, Violation,
     attempt::{self, Call, Order, Transport},
     canary::{Canaries, Needle},
     logs::{self, Watch},
@@ -23,21 +23,25 @@ use crate::fault::{
     BODY_LIMIT, Case, Detail, Group, Origin, Outcome, Resolution, Tally, cases, unread_capacity,
 };
 
-/// The deadline of calls that nothing else ends.
+/// The deadline of calls that nothing else ends, or their connect timeout.
 const SHORT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// The deadline of calls that end by themselves: far enough away to have no part in it.
-const LONG_DEADLINE: Duration = Duration::from_secs(3);
+const LONG_DEADLINE: Duration = Duration::from_secs(10);
 
 /// When a caller loses interest.
 const PATIENCE_OF_A_CALLER: Duration = Duration::from_millis(100);
 
-/// What a call may take beyond its deadline and a fifth of it: the time that a thread may have to
+/// What a call may take beyond its time and a fifth of it: the time that a thread may have to
 /// wait for one of two cores, which the neighbours on a CI machine use as well.
 const SCHEDULING_ALLOWANCE: Duration = Duration::from_millis(400);
 
-/// How long a call past its deadline is waited for.
-const GRACE: Duration = Duration::from_secs(1);
+/// How many times longer than the connect timeout the deadline is where connecting goes wrong: who
+/// keeps to the wrong one of them is late.
+const DEADLINE_PER_CONNECT_TIMEOUT: u32 = 4;
+
+/// How long a call past its deadline is waited for. Only a client that does not end pays for it.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How much a client may read beyond the limit: the largest buffer of the clients that we know is
 /// hyper's for a head, with some 400 KiB.
@@ -56,7 +60,7 @@ pub struct Conformance {
     resolver: bool,
     http2: bool,
     groups: Option<Vec<Group>>,
-    allowed: Vec<(String, Divergence)>,
+    allowed: Vec<(String, Outcome)>,
 }
 
 impl Conformance {
@@ -97,10 +101,10 @@ impl Conformance {
         }
     }
 
-    /// Allows a case to end in an outcome that is not right, or otherwise to differ. The report
-    /// shows where it does, and where the allowance was not needed.
-    pub fn allow(mut self, case: &str, divergence: impl Into<Divergence>) -> Self {
-        self.allowed.push((case.into(), divergence.into()));
+    /// Allows a case to end in an outcome that is not right. The report shows where it does, and
+    /// where the allowance was not needed.
+    pub fn allow(mut self, case: &str, outcome: Outcome) -> Self {
+        self.allowed.push((case.into(), outcome));
         self
     }
 
@@ -156,9 +160,9 @@ impl Conformance {
             Some(reason) => Row::new(case, Verdict::NotApplicable(reason)),
             None => runner.play(case, &self.allowed_in(case)),
         });
-        let unused = self.allowed.into_iter().filter(|(case, divergence)| {
+        let unused = self.allowed.into_iter().filter(|(case, outcome)| {
             let row = rows.iter().find(|row| row.case == case);
-            row.is_some_and(|row| row.variations > 0 && !row.divergences.contains(divergence))
+            row.is_some_and(|row| row.variations > 0 && !row.divergences.contains(outcome))
         });
         let unused_allowances = unused.collect();
         Report {
@@ -170,9 +174,9 @@ impl Conformance {
         }
     }
 
-    fn allowed_in(&self, case: &Case) -> Vec<Divergence> {
+    fn allowed_in(&self, case: &Case) -> Vec<Outcome> {
         let allowed = self.allowed.iter().filter(|(name, _)| name == case.name);
-        allowed.map(|(_, divergence)| *divergence).collect()
+        allowed.map(|(_, outcome)| *outcome).collect()
     }
 
     /// Why a case cannot be run.
@@ -219,8 +223,8 @@ struct Runner {
 
 impl Runner {
     /// Plays a case in all its variations, up to the first that fails.
-    fn play(&self, case: &Case, allowed: &[Divergence]) -> Row {
-        let mut row = Row::new(case, Verdict::Passed);
+    fn play(&self, case: &Case, allowed: &[Outcome]) -> Row {
+        let mut row = Row::new(case, Verdict::Failed(vec![Violation::NotPlayed]));
         let canaries = Canaries::new();
         let needles = canaries.needles();
         let values = canaries.values();
@@ -231,17 +235,23 @@ impl Runner {
             let Some(scripts) = case.play.variation(variation, &values) else {
                 break;
             };
+            let canaries = canaries.clone().sent_by(&scripts);
             let stage = Stage::set(case.origin, scripts, &self.certificates);
             let stage = stage.expect("an address for the case");
             let setup = self.setup(case);
             let order = Order {
                 operations: canaries.operations(stage.base(), case.calls),
                 gives_up_after: case.gives_up.then_some(PATIENCE_OF_A_CALLER),
-                canaries: canaries.clone(),
+                canaries,
                 setup,
             };
-            let limit = latest(order.setup.deadline);
-            let patience = limit * u32::try_from(case.calls.len()).unwrap_or(u32::MAX) + GRACE;
+            let limit = latest(if is_about_connecting(case) {
+                order.setup.connect_timeout
+            } else {
+                order.setup.deadline
+            });
+            let calls = u32::try_from(case.calls.len()).unwrap_or(u32::MAX);
+            let patience = latest(order.setup.deadline) * calls + GRACE;
             let (call, earlier) = attempt::attempt(&self.transport, order, patience, case.name);
 
             let mut violations = Vec::new();
@@ -263,15 +273,19 @@ impl Runner {
     }
 
     fn setup(&self, case: &Case) -> Setup {
-        let deadline = if case.waits {
-            SHORT_DEADLINE
+        let (connect_timeout, deadline) = if is_about_connecting(case) {
+            (
+                SHORT_DEADLINE,
+                SHORT_DEADLINE * DEADLINE_PER_CONNECT_TIMEOUT,
+            )
         } else {
-            LONG_DEADLINE
-        };
-        let connect_timeout = match case.group {
-            Group::Connect => deadline / 2,
-            // Not to be mistaken for a deadline if the machine is slow.
-            _ => deadline,
+            let deadline = if case.waits {
+                SHORT_DEADLINE
+            } else {
+                LONG_DEADLINE
+            };
+            // Not to be mistaken for the deadline if the machine is slow.
+            (deadline, deadline)
         };
         Setup {
             root: self.certificates.root().clone(),
@@ -307,9 +321,14 @@ impl Runner {
     }
 }
 
-/// The latest that a call may end.
-fn latest(deadline: Duration) -> Duration {
-    deadline + deadline / 5 + SCHEDULING_ALLOWANCE
+/// Whether nothing but the connect timeout may end the call.
+fn is_about_connecting(case: &Case) -> bool {
+    case.group == Group::Connect && case.waits
+}
+
+/// The latest that a call may end whose time is `limit`.
+fn latest(limit: Duration) -> Duration {
+    limit + limit / 5 + SCHEDULING_ALLOWANCE
 }
 
 fn judge_result(case: &Case, call: &Call, earlier: &[Call], violations: &mut Vec<Violation>) {
@@ -361,5 +380,24 @@ fn judge_secrets(
         if !violations.contains(&leak) {
             violations.push(leak);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Play;
+
+    #[test]
+    fn a_case_that_is_not_played_fails() {
+        let mut case = cases().swap_remove(0);
+        case.play = Play::Variations(|_, _| None);
+        let runner = Runner {
+            transport: attempt::blocking(|_| |_| unreachable!()),
+            certificates: Certificates::new(),
+            unread_capacity: 0,
+        };
+        let row = runner.play(&case, &[]);
+        assert_eq!(row.verdict, Verdict::Failed(vec![Violation::NotPlayed]));
     }
 }

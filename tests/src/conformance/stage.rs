@@ -1,6 +1,10 @@
 //! Sets up what a case calls.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use rustls::{ServerConfig, pki_types::CertificateDer};
 
@@ -113,9 +117,9 @@ impl Stage {
                 let hole = BlackHole::bind()?;
                 (http(hole.address()), Peer::Hole { _hole: hole })
             }
-            // Names that are reserved for examples: nobody answers to them.
+            // A name that is reserved for examples: nobody answers to it.
             Origin::Unresolved(_) => ("https://sign.example".into(), Peer::None),
-            Origin::RemoteHttp => ("http://sign.example".into(), Peer::None),
+            Origin::NotLoopback => server(not_loopback, None)?,
         };
         Ok(Self { base, peer })
     }
@@ -134,6 +138,12 @@ impl Stage {
 
 fn http(address: SocketAddr) -> String {
     format!("http://{address}")
+}
+
+/// An address that is not of the loopback range, but by which the system connects to this machine:
+/// whoever sends to it in spite of that is counted, and nothing leaves the machine.
+fn not_loopback(address: SocketAddr) -> String {
+    http((Ipv4Addr::UNSPECIFIED, address.port()).into())
 }
 
 fn https(address: SocketAddr) -> String {

@@ -82,8 +82,8 @@ pub enum Origin {
     BlackHole,
     /// A name that does not resolve.
     Unresolved(Resolution),
-    /// Plain HTTP to the name of another machine.
-    RemoteHttp,
+    /// A server, over plain HTTP and by an address that does not say that it is on this machine.
+    NotLoopback,
 }
 
 /// How a client's resolver answers.

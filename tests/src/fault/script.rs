@@ -118,6 +118,16 @@ impl Script {
         self.then(Step::Reset)
     }
 
+    /// Whether one of its sends has all of a text.
+    pub(crate) fn sends(&self, text: &str) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Send { bytes, .. } | Step::Repeat { bytes, .. } => {
+                find(bytes, text.as_bytes()).is_some()
+            }
+            _ => false,
+        })
+    }
+
     /// Fills in the templates: `{name}` becomes the value of that name, and `{length}` the number
     /// of bytes after the next empty line. Other braces are left alone.
     pub fn render(&self, values: &Values) -> Self {

@@ -63,7 +63,8 @@ impl Builder {
         self
     }
 
-    /// Serves https, with a certificate for `localhost` from an authority of its own.
+    /// Serves https, with a certificate for `127.0.0.1` and `localhost` from an authority of its
+    /// own.
     pub fn tls(self) -> Self {
         self.tls_from(&Authority::new(), Leaf::Valid)
     }
@@ -106,7 +107,8 @@ impl Builder {
         self
     }
 
-    /// The app's default callback, for authorizations that name no `redirect_uri`.
+    /// The app's default callback, for authorizations that name no `redirect_uri`. One that they
+    /// do name need not be registered: any absolute URI is accepted.
     pub fn callback(mut self, url: &str) -> Self {
         self.callback = Some(url.into());
         self
@@ -176,12 +178,12 @@ impl Builder {
         let service = Arc::new(Service::new(settings));
         let router = service::router(Arc::clone(&service));
         let (config, root) = self.tls.unzip();
-        let scheme_and_host = match config {
-            Some(_) => "https://localhost",
-            None => "http://127.0.0.1",
+        let scheme = match config {
+            Some(_) => "https",
+            None => "http",
         };
         let server = Server::start(self.port, config, router)?;
-        let base_url = format!("{scheme_and_host}:{}", server.port());
+        let base_url = format!("{scheme}://127.0.0.1:{}", server.port());
         let endpoints = Endpoints::at(&base_url).map_err(invalid_input)?;
         let app = client.endpoints(endpoints).build().map_err(invalid_input)?;
         Ok(Sandbox {

@@ -106,7 +106,7 @@ impl Sandbox {
         Builder::default()
     }
 
-    /// Where the sandbox is: `http://127.0.0.1:PORT`, or `https://localhost:PORT` with TLS.
+    /// Where the sandbox is: `http://127.0.0.1:PORT`, or `https://127.0.0.1:PORT` with TLS.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url

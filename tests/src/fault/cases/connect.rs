@@ -23,7 +23,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("name-not-found", Origin::Unresolved(Resolution::NotFound)),
         case("resolver-hangs", Origin::Unresolved(Resolution::Hangs)).waits(),
         case("syn-black-hole", Origin::BlackHole).waits(),
-        case("http-to-another-host", Origin::RemoteHttp),
+        // A server that is reached in spite of that gets the request, which is counted.
+        case("http-to-another-host", Origin::NotLoopback)
+            .plays([Script::new().read_request().fin()]),
         certificate("certificate-untrusted", Origin::HttpsUntrusted),
         certificate("certificate-expired", Origin::Https(Leaf::Expired)),
         certificate(

@@ -48,9 +48,24 @@ const BESIDE_AN_ACCESS_TOKEN: Table = &[
     ("token-type-mac", r#""token_type":"mac""#, MALFORMED),
     ("token-type-empty", r#""token_type":"""#, MALFORMED),
     ("token-type-number", r#""token_type":1"#, MALFORMED),
+    (
+        "token-type-twice",
+        r#""token_type":"Bearer","token_type":"Bearer""#,
+        MALFORMED,
+    ),
     ("refresh-token-null", r#""refresh_token":null"#, OK),
     ("refresh-token-empty", r#""refresh_token":"""#, MALFORMED),
     ("refresh-token-number", r#""refresh_token":1"#, MALFORMED),
+    (
+        "refresh-token-space",
+        r#""refresh_token":"{refresh_token} x""#,
+        MALFORMED,
+    ),
+    (
+        "refresh-token-twice",
+        r#""refresh_token":"{refresh_token}","refresh_token":"{refresh_token}""#,
+        MALFORMED,
+    ),
     (
         "refresh-token-line-break",
         r#""refresh_token":"{refresh_token}\n""#,
