@@ -1,0 +1,37 @@
+//! How long the work without IO takes.
+
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use dropbox_sign_oauth_benches::work::{self, Meter};
+
+struct Timer<'c>(&'c mut Criterion);
+
+impl Meter for Timer<'_> {
+    fn measure<I>(
+        &mut self,
+        work: &'static str,
+        subject: &'static str,
+        setup: impl Fn() -> I,
+        routine: impl Fn(I),
+    ) {
+        self.0
+            .benchmark_group(work)
+            .bench_function(subject, |bencher| {
+                bencher.iter_batched(&setup, &routine, BatchSize::SmallInput);
+            });
+    }
+}
+
+fn all(criterion: &mut Criterion) {
+    work::measure_all(&mut Timer(criterion));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(3));
+    targets = all
+}
+criterion_main!(benches);
