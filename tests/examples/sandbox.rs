@@ -344,19 +344,19 @@ mod tests {
             };
             let sandbox = start(&options).unwrap();
             let url = authorize_url(&sandbox, options.callback.is_some()).unwrap();
-            let text = description(&sandbox, &url, Some(Path::new("/tmp/root.pem")));
+            let text = description(&sandbox, &url, Some(Path::new("certs/root.pem")));
             let base_url = sandbox.base_url();
             let client_id = sandbox.client_id();
             for part in [
                 &format!("base URL          {base_url}\n"),
                 &format!("client id         {client_id}\n"),
                 &format!("client secret     {}\n", sandbox.client_secret()),
-                "root certificate  /tmp/root.pem\n",
+                "root certificate  certs/root.pem\n",
                 &format!(
                     "   {base_url}/oauth/authorize?response_type=code&client_id={client_id}\
                      &state=900e06e2{rest}\n"
                 ),
-                &format!("   curl --cacert '/tmp/root.pem' '{base_url}/oauth/token' "),
+                &format!("   curl --cacert 'certs/root.pem' '{base_url}/oauth/token' "),
             ] {
                 assert!(text.contains(part), "{part}\n{text}");
             }
