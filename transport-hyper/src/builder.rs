@@ -93,6 +93,9 @@ impl Builder {
     }
 
     /// Offers HTTP/2 beside HTTP/1.1; the server chooses.
+    ///
+    /// HTTP/2 may send the head of a request before its body is asked for, so that *not sent* then
+    /// means that nothing of the body was: no code and no refresh token, but perhaps the head.
     #[cfg(feature = "http2")]
     pub fn http2(mut self) -> Self {
         self.client.http2 = true;
