@@ -7,6 +7,7 @@
 //! - The first call with a new token: [`App::account`]; and by [`Operation`] any other of one's own.
 //! - What every answer of the server means: [`TokenResponse`] or [`Error`].
 //! - What to store, and when to send again: [`TokenSet`], [`Retry`].
+//! - Tokens that stay fresh, in one process or many: [`session`].
 //!
 //! # Out of scope
 //! - Sockets, TLS, time and randomness. Two adapters carry an operation:
@@ -88,6 +89,7 @@ mod rejection;
 mod response;
 mod retry;
 mod secret;
+pub mod session;
 mod state;
 #[cfg(feature = "proptest")]
 pub mod strategies;

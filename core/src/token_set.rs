@@ -56,8 +56,8 @@ impl TokenSet {
 /// A [`TokenSet`] whose tokens are written in plain text when it is serialized: for a store that
 /// is trusted with them.
 ///
-/// Written as a map of `version` (1), `access_token`, `refresh_token` and `expires_at` (Unix
-/// seconds); the last two are null where there is none. Reading checks the version and each token.
+/// Written as a map of `format` (1), `access_token`, `refresh_token` and `expires_at` (Unix
+/// seconds); the last two are null where there is none. Reading checks the format and each token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExposedTokenSet(TokenSet);
 
@@ -74,13 +74,13 @@ impl From<ExposedTokenSet> for TokenSet {
 }
 
 /// The members of the stored form, in their order.
-const MEMBERS: &[&str] = &["version", "access_token", "refresh_token", "expires_at"];
+const MEMBERS: &[&str] = &["format", "access_token", "refresh_token", "expires_at"];
 
 impl Serialize for ExposedTokenSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tokens = &self.0;
         let mut map = serializer.serialize_struct("ExposedTokenSet", MEMBERS.len())?;
-        map.serialize_field("version", &VERSION)?;
+        map.serialize_field("format", &FORMAT)?;
         map.serialize_field("access_token", tokens.access_token.expose())?;
         let refresh_token = tokens.refresh_token.as_ref().map(Token::expose);
         map.serialize_field("refresh_token", &refresh_token)?;
@@ -106,20 +106,20 @@ impl<'de> Visitor<'de> for TokenSetVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExposedTokenSet, A::Error> {
-        let mut version = None;
+        let mut format = None;
         let mut access_token = None;
         let mut refresh_token = None;
         let mut expires_at = None;
         while let Some(name) = map.next_key::<Cow<'_, str>>()? {
             match &*name {
-                "version" => version = Some(map.next_value::<Version>()?),
+                "format" => format = Some(map.next_value::<Format>()?),
                 "access_token" => access_token = Some(map.next_value::<StoredToken>()?.0),
                 "refresh_token" => refresh_token = map.next_value::<Option<StoredToken>>()?,
                 "expires_at" => expires_at = map.next_value::<Option<u64>>()?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        version.ok_or_else(|| A::Error::missing_field("version"))?;
+        format.ok_or_else(|| A::Error::missing_field("format"))?;
         Ok(ExposedTokenSet(TokenSet {
             access_token: access_token.ok_or_else(|| A::Error::missing_field("access_token"))?,
             refresh_token: refresh_token.map(|token| token.0),
@@ -128,19 +128,18 @@ impl<'de> Visitor<'de> for TokenSetVisitor {
     }
 }
 
-/// The version of the stored form.
-const VERSION: u32 = 1;
+/// The format of the stored form.
+const FORMAT: u32 = 1;
 
-/// A version that was read, and is [`VERSION`].
-struct Version;
+/// A format that was read, and is [`FORMAT`].
+struct Format;
 
-impl<'de> Deserialize<'de> for Version {
+impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
-            VERSION => Ok(Self),
+            FORMAT => Ok(Self),
             other => Err(D::Error::custom(format_args!(
-                "the token set has format version {other}, and this library reads version \
-                 {VERSION}"
+                "the token set has format {other}, and this library reads format {FORMAT}"
             ))),
         }
     }
@@ -191,11 +190,11 @@ mod tests {
         for (tokens, stored) in [
             (
                 full,
-                r#"{"version":1,"access_token":"acc","refresh_token":"ref","expires_at":1700086400}"#,
+                r#"{"format":1,"access_token":"acc","refresh_token":"ref","expires_at":1700086400}"#,
             ),
             (
                 bare,
-                r#"{"version":1,"access_token":"acc","refresh_token":null,"expires_at":null}"#,
+                r#"{"format":1,"access_token":"acc","refresh_token":null,"expires_at":null}"#,
             ),
         ] {
             let exposed = ExposedTokenSet::from(tokens.clone());
@@ -210,22 +209,21 @@ mod tests {
     fn what_cannot_be_read_is_said() {
         for (stored, message) in [
             (
-                r#"{"version":2,"access_token":"acc"}"#,
-                "the token set has format version 2, and this library reads version 1 at line 1 \
-                 column 12",
+                r#"{"format":2,"access_token":"acc"}"#,
+                "the token set has format 2, and this library reads format 1 at line 1 column 11",
             ),
             (
-                r#"{"version":1,"access_token":"a c"}"#,
+                r#"{"format":1,"access_token":"a c"}"#,
                 "a token must be one or more visible ASCII characters without spaces at line 1 \
-                 column 33",
+                 column 32",
             ),
             (
-                r#"{"version":1}"#,
-                "missing field `access_token` at line 1 column 13",
+                r#"{"format":1}"#,
+                "missing field `access_token` at line 1 column 12",
             ),
             (
-                r#"{"version":1,"acc"#,
-                "EOF while parsing a string at line 1 column 17",
+                r#"{"format":1,"acc"#,
+                "EOF while parsing a string at line 1 column 16",
             ),
         ] {
             let error = serde_json::from_str::<ExposedTokenSet>(stored).unwrap_err();
