@@ -6,8 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use dropbox_sign_oauth::{
     App, CallError, Cause, CauseKind, Operation, Token, TokenSet, UnixTime,
     session::{
-        Load, Record, Refresh, RefreshState, Session, SessionError, SessionPolicy, Step, Swap,
-        Swapped,
+        Job, Record, Refresh, RefreshState, Session, SessionError, SessionPolicy, Step, Swapped,
     },
 };
 use http::{Response, StatusCode};
@@ -96,16 +95,12 @@ impl Service {
     }
 }
 
-/// A job in somebody's hands, and what has come of it, if it has reached the other side.
-enum Job {
-    Load(Load),
-    Swap(Swap),
-    Refresh(Refresh, Option<Response<String>>),
-}
-
+/// A job in somebody's hands.
 struct InFlight {
     process: usize,
     job: Job,
+    /// What has come of a refresh, if it has reached the service.
+    answer: Option<Response<String>>,
     /// Until when the refresh is claimed for it, if it is one.
     claimed_until: Option<UnixTime>,
     abandoned: bool,
@@ -214,26 +209,16 @@ impl World {
             }
             Event::Abandon(job) => {
                 if let Some(job) = self.pick(job) {
-                    let InFlight {
-                        process,
-                        job,
-                        abandoned,
-                        ..
-                    } = &mut self.in_flight[job];
-                    *abandoned = true;
-                    let id = match job {
-                        Job::Load(load) => load.id(),
-                        Job::Swap(swap) => swap.id(),
-                        Job::Refresh(refresh, _) => refresh.id(),
-                    };
-                    self.processes[*process].abandon(id);
+                    let job = &mut self.in_flight[job];
+                    job.abandoned = true;
+                    self.processes[job.process].abandon(job.job.id());
                 }
             }
             Event::Crash(process) => self.crash(process % self.processes.len()),
             Event::Refused(process) => {
                 let process = process % self.processes.len();
                 let process = &mut self.processes[process];
-                if let Step::Use(token) = process.poll(self.clock) {
+                if let Step::Ready(token) = process.poll(self.clock) {
                     process.handle_refusal(self.clock, &token);
                 }
             }
@@ -250,17 +235,17 @@ impl World {
     }
 
     /// Polls a process, and checks what it is told to do.
-    fn poll(&mut self, process: usize) -> Option<Step> {
+    fn poll(&mut self, process: usize) -> Option<Step<Token>> {
         let step = self.processes[process].poll(self.clock);
         let job = match step {
-            Step::Use(token) => {
+            Step::Ready(token) => {
                 let stored = self.stored.contains(token.expose());
                 assert!(stored, "{token:?} is used before it is stored");
                 let record = self.processes[process].record().unwrap();
                 assert_eq!(record.tokens().access_token, token);
                 let expires_at = record.tokens().expires_at;
                 assert!(expires_at.is_none_or(|expires_at| self.clock < expires_at));
-                return Some(Step::Use(token));
+                return Some(Step::Ready(token));
             }
             Step::Fail(error) => {
                 if let SessionError::GrantGone { .. } = error {
@@ -275,20 +260,19 @@ impl World {
                 assert!(until > self.clock, "nobody can wait for what has passed");
                 return Some(Step::Wait(until));
             }
-            Step::Load(load) => Job::Load(load),
-            Step::Swap(swap) => Job::Swap(swap),
-            Step::Refresh(refresh) => {
-                self.check_that_nobody_else_refreshes();
-                Job::Refresh(refresh, None)
-            }
+            Step::Do(job) => job,
         };
+        if let Job::Refresh(_) = job {
+            self.check_that_nobody_else_refreshes();
+        }
         let claimed_until = match (&job, self.processes[process].record().map(Record::refresh)) {
-            (Job::Refresh(..), Some(RefreshState::UnderWay(until))) => Some(until),
+            (Job::Refresh(_), Some(RefreshState::UnderWay(until))) => Some(until),
             _ => None,
         };
         self.in_flight.push(InFlight {
             process,
             job,
+            answer: None,
             claimed_until,
             abandoned: false,
         });
@@ -303,13 +287,17 @@ impl World {
     }
 
     fn tokens_are_on_the_way(&self) -> bool {
-        let answered = |job: &InFlight| matches!(&job.job, Job::Refresh(_, Some(response)) if response.status().is_success());
-        self.in_flight.iter().any(answered)
+        let has_tokens = |job: &InFlight| {
+            let answer = job.answer.as_ref();
+            answer.is_some_and(|answer| answer.status().is_success())
+        };
+        self.in_flight.iter().any(has_tokens)
             || self.processes.iter().any(Session::has_unstored_tokens)
     }
 
     fn deliver(&mut self, job: usize) {
-        if let Job::Refresh(refresh, answer @ None) = &mut self.in_flight[job].job {
+        let InFlight { job, answer, .. } = &mut self.in_flight[job];
+        if let (Job::Refresh(refresh), None) = (job, &answer) {
             let request = refresh.operation().request();
             *answer = Some(self.service.refresh(self.time, request.body()));
         }
@@ -342,9 +330,9 @@ impl World {
                     _ => process.handle_swap(now, swap, Err("the store is down")),
                 }
             }
-            (Job::Refresh(refresh, answer), outcome) => {
+            (Job::Refresh(refresh), outcome) => {
                 let operation = refresh.operation();
-                let result = match (outcome, answer) {
+                let result = match (outcome, job.answer) {
                     (Outcome::Fails, None) => {
                         Err(CallError::NotSent(Cause::new(CauseKind::Connect)))
                     }
@@ -379,8 +367,8 @@ impl World {
             .partition::<Vec<_>, _>(|job| job.process == process);
         self.in_flight = alive;
         for job in dead {
-            if let Job::Refresh(_, Some(response)) = job.job {
-                self.tokens_were_lost |= self.service.rotates && response.status() == 200;
+            if let Some(answer) = job.answer {
+                self.tokens_were_lost |= self.service.rotates && answer.status() == 200;
             }
         }
     }
@@ -400,7 +388,7 @@ impl World {
                     }
                 };
                 let is_settled = match step {
-                    Step::Use(token) => {
+                    Step::Ready(token) => {
                         let accepted = self.service.accepts(self.time, token.expose());
                         if !accepted {
                             self.processes[process].handle_refusal(self.clock, &token);
@@ -468,7 +456,7 @@ proptest! {
 fn first_step(stored: &str, now: u64) -> String {
     let now = UnixTime::from_secs(now);
     let mut session = session();
-    let Step::Load(load) = session.poll(now) else {
+    let Step::Do(Job::Load(load)) = session.poll(now) else {
         panic!("it begins with the store");
     };
     session.handle_load(
@@ -477,10 +465,10 @@ fn first_step(stored: &str, now: u64) -> String {
         Ok::<_, String>(Some(Record::from_json(stored).unwrap())),
     );
     match session.poll(now) {
-        Step::Use(token) => format!("use {}", token.expose()),
-        Step::Load(_) => "load".into(),
-        Step::Swap(swap) => format!("swap for {:?}", swap.record().refresh()),
-        Step::Refresh(_) => "refresh".into(),
+        Step::Ready(token) => format!("use {}", token.expose()),
+        Step::Do(Job::Load(_)) => "load".into(),
+        Step::Do(Job::Swap(swap)) => format!("swap for {:?}", swap.record().refresh()),
+        Step::Do(Job::Refresh(_)) => "refresh".into(),
         Step::Wait(until) => format!("wait {}", until.saturating_since(now).as_secs()),
         Step::Fail(error) => error.to_string(),
     }
@@ -538,15 +526,15 @@ fn a_refresh_that_fails_is_tried_again_ever_later_and_said_to_whoever_has_no_tok
     world.pass(70_000);
     while waits.len() < 16 {
         match world.processes[0].poll(world.clock) {
-            Step::Use(_) => world.pass(1),
-            Step::Swap(swap) => {
+            Step::Ready(_) => world.pass(1),
+            Step::Do(Job::Swap(swap)) => {
                 let paused = swap.record().refresh();
                 if let RefreshState::Paused(until) = paused {
                     waits.push(until.saturating_since(world.clock).as_secs());
                 }
                 world.processes[0].handle_swap(world.clock, swap, Ok::<_, String>(Swapped::Yes));
             }
-            Step::Refresh(refresh) => {
+            Step::Do(Job::Refresh(refresh)) => {
                 let response = Response::builder().status(503).body("").unwrap();
                 let outcome = refresh.operation().parse(response);
                 let outcome = outcome.map_err(CallError::Answered);
@@ -563,14 +551,14 @@ fn a_refresh_that_fails_is_tried_again_ever_later_and_said_to_whoever_has_no_tok
     let error = loop {
         match world.processes[0].poll(world.clock) {
             Step::Fail(error) => break error,
-            Step::Load(load) => {
+            Step::Do(Job::Load(load)) => {
                 let record = world.processes[0].record().cloned();
                 world.processes[0].handle_load(world.clock, load, Ok::<_, String>(record));
             }
-            Step::Swap(swap) => {
+            Step::Do(Job::Swap(swap)) => {
                 world.processes[0].handle_swap(world.clock, swap, Ok::<_, String>(Swapped::Yes));
             }
-            Step::Refresh(refresh) => {
+            Step::Do(Job::Refresh(refresh)) => {
                 let failed = Err(CallError::Unknown(Cause::new(CauseKind::Exchange)));
                 world.processes[0].handle_refresh(world.clock, ENTROPY, refresh, failed);
             }
@@ -611,11 +599,11 @@ fn refreshes_are_spread_before_the_margin() {
                 expires_at: Some(UnixTime::from_secs(START + lifetime)),
             },
         );
-        let Step::Load(load) = session.poll(now) else {
+        let Step::Do(Job::Load(load)) = session.poll(now) else {
             panic!("it begins with the store");
         };
         session.handle_load(now, load, Ok::<_, String>(None));
-        let Step::Swap(swap) = session.poll(now) else {
+        let Step::Do(Job::Swap(swap)) = session.poll(now) else {
             panic!("the tokens are to be stored");
         };
         assert_eq!(swap.expected(), None);
@@ -632,8 +620,8 @@ fn refreshes_are_spread_before_the_margin() {
 fn a_late_answer_counts_as_long_as_nobody_else_has_brought_tokens() {
     let refresh = |world: &mut World| loop {
         match world.processes[0].poll(world.clock) {
-            Step::Refresh(refresh) => return refresh,
-            Step::Swap(swap) => {
+            Step::Do(Job::Refresh(refresh)) => return refresh,
+            Step::Do(Job::Swap(swap)) => {
                 world.processes[0].handle_swap(world.clock, swap, Ok::<_, String>(Swapped::Yes));
             }
             step => panic!("{step:?}"),
@@ -659,12 +647,53 @@ fn a_late_answer_counts_as_long_as_nobody_else_has_brought_tokens() {
     session.handle_refresh(world.clock, ENTROPY, slow, slow_answer);
     assert!(session.has_unstored_tokens());
     session.handle_refresh(world.clock, ENTROPY, second, late_answer);
-    let Step::Swap(swap) = session.poll(world.clock) else {
+    let Step::Do(Job::Swap(swap)) = session.poll(world.clock) else {
         panic!("the tokens are to be stored");
     };
     session.handle_swap(world.clock, swap, Ok::<_, String>(Swapped::Yes));
-    let Step::Use(token) = session.poll(world.clock) else {
+    let Step::Ready(token) = session.poll(world.clock) else {
         panic!("a token is there");
     };
     assert_eq!(token.expose(), "slow");
+}
+
+#[test]
+fn tokens_wait_until_the_store_works_again() {
+    let mut world = World::new(true, Some(86_400), 1);
+    world.pass(86_000);
+    let session = &mut world.processes[0];
+    let mut failures = 0;
+    let token = loop {
+        match session.poll(world.clock) {
+            // The old token is good for another 400 seconds.
+            Step::Ready(token) if token.expose() == "a1" => {
+                assert!(session.has_unstored_tokens());
+                world.clock = world.clock.saturating_add(Duration::from_secs(1));
+            }
+            Step::Ready(token) => break token,
+            Step::Fail(SessionError::Store(_)) => {
+                world.clock = world.clock.saturating_add(Duration::from_secs(1));
+            }
+            Step::Do(Job::Swap(swap)) => {
+                let is_claim = matches!(swap.record().refresh(), RefreshState::UnderWay(_));
+                failures += u32::from(!is_claim);
+                let outcome = if is_claim || failures == 600 {
+                    Ok(Swapped::Yes)
+                } else {
+                    Err("the store is down")
+                };
+                session.handle_swap(world.clock, swap, outcome);
+            }
+            Step::Do(Job::Refresh(refresh)) => {
+                let request = refresh.operation().request();
+                let response = world.service.refresh(world.time, request.body());
+                let outcome = refresh.operation().parse(response);
+                let outcome = outcome.map_err(CallError::Answered);
+                session.handle_refresh(world.clock, ENTROPY, refresh, outcome);
+            }
+            step => panic!("{step:?}"),
+        }
+    };
+    // One try a second, also after the old token had expired.
+    assert_eq!((failures, token.expose()), (600, "a2"));
 }

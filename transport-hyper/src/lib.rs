@@ -8,6 +8,8 @@
 //! - `send` sends once; `send_with_retry` may send again, and a code only after *not sent* or a 429.
 //!   A code does not ride on a kept connection; a refresh may.
 //!
+//! [`Session`] keeps tokens fresh, for tasks and for processes that share its [`Store`].
+//!
 //! The blocking sister is `dropbox-sign-oauth-ureq`; it differs by `async` alone.
 //!
 //! # Features
@@ -29,6 +31,8 @@ mod body;
 mod builder;
 mod client;
 mod clock;
+mod session;
+mod store;
 mod transport;
 
 pub use body::{CallEnded, RequestBody};
@@ -36,5 +40,8 @@ pub use builder::{Builder, InvalidTls};
 pub use client::Client;
 /// The core, so that its version need not be kept in step by hand.
 pub use dropbox_sign_oauth as core;
+pub use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore};
 pub use rustls::pki_types::CertificateDer;
+pub use session::Session;
+pub use store::{Blocking, Store};
 pub use transport::Transport;

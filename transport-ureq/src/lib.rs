@@ -8,6 +8,8 @@
 //! - `send` sends once; `send_with_retry` may send again, and a code only after *not sent* or a 429.
 //!   A code does not ride on a kept connection; a refresh may.
 //!
+//! [`Session`] keeps tokens fresh, for threads and for processes that share its [`Store`].
+//!
 //! The async sister is `dropbox-sign-oauth-hyper`; it differs by `async` alone.
 //!
 //! # Features
@@ -35,13 +37,16 @@ mod builder;
 mod call;
 mod clock;
 mod resolve;
+mod session;
 mod tls;
 mod transport;
 
 pub use builder::{Builder, InvalidTls};
 /// The core, so that its version need not be kept in step by hand.
 pub use dropbox_sign_oauth as core;
+pub use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore, Store};
 pub use rustls::pki_types::CertificateDer;
+pub use session::Session;
 pub use transport::Transport;
 /// The agent that [`Builder::build_with_agent`] takes.
 pub use ureq;

@@ -86,3 +86,37 @@ impl StdError for SessionError {
         }
     }
 }
+
+/// Why a request that needs an access token got no response.
+#[derive(Debug)]
+pub enum SendError<E> {
+    /// There was no access token to send it with; or the service refused the one that it was sent
+    /// with, and there is no other.
+    Session(SessionError),
+    /// It was sent with an access token, and this came of it.
+    Send(E),
+}
+
+impl<E: fmt::Display> fmt::Display for SendError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(error) => error.fmt(f),
+            Self::Send(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: StdError> StdError for SendError<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Session(error) => error.source(),
+            Self::Send(error) => error.source(),
+        }
+    }
+}
+
+impl<E> From<SessionError> for SendError<E> {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}

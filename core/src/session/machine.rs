@@ -4,7 +4,8 @@ use alloc::{boxed::Box, sync::Arc};
 use core::{error::Error as StdError, mem, time::Duration};
 
 use super::{
-    JobId, Load, Record, Refresh, RefreshState, SessionError, SessionPolicy, Step, Swap, Swapped,
+    Job, JobId, Load, Record, Refresh, RefreshState, SessionError, SessionPolicy, Step, Swap,
+    Swapped,
     record::Content,
     stage::{Change, Origin, Stage},
 };
@@ -30,7 +31,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 ///
 /// ```
 /// use dropbox_sign_oauth::{App, Operation, Token, TokenSet, UnixTime};
-/// use dropbox_sign_oauth::session::{Session, SessionPolicy, Step, Swapped};
+/// use dropbox_sign_oauth::session::{Job, Session, SessionPolicy, Step, Swapped};
 ///
 /// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
 /// let mut now = UnixTime::from_secs(1_700_000_000);
@@ -46,13 +47,15 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// for _ in 0..2 {
 ///     let token = loop {
 ///         match session.poll(now) {
-///             Step::Use(token) => break token,
-///             Step::Load(job) => session.handle_load(now, job, Ok::<_, String>(stored.clone())),
-///             Step::Swap(job) => {
+///             Step::Ready(token) => break token,
+///             Step::Do(Job::Load(job)) => {
+///                 session.handle_load(now, job, Ok::<_, String>(stored.clone()));
+///             }
+///             Step::Do(Job::Swap(job)) => {
 ///                 stored = Some(job.record().clone());
 ///                 session.handle_swap(now, job, Ok::<_, String>(Swapped::Yes));
 ///             }
-///             Step::Refresh(job) => {
+///             Step::Do(Job::Refresh(job)) => {
 ///                 let response = http::Response::new(r#"{"access_token":"MmZk","expires_in":86400}"#);
 ///                 let outcome = job.operation().parse(response); // in earnest, of a client
 ///                 session.handle_refresh(now, 0x5e5e, job, outcome.map_err(Into::into));
@@ -135,49 +138,25 @@ impl Session {
         self.stage.has_tokens()
     }
 
-    /// What to do next.
-    pub fn poll(&mut self, now: UnixTime) -> Step {
-        match self.in_hand {
-            Some(job) if !has_passed(job.until, now, job.longest) => {
-                return match self.usable(now) {
-                    Some(token) => Step::Use(token.clone()),
-                    None => Step::Wait(job.until),
-                };
-            }
-            _ => self.in_hand = None,
+    /// What to do next, for whoever needs an access token.
+    pub fn poll(&mut self, now: UnixTime) -> Step<Token> {
+        match self.job(now) {
+            Some(job) => Step::Do(job),
+            None => self.rest(now),
         }
-        if matches!(self.stage, Stage::Refreshing) {
-            if let Some(refresh) = self.refresh(now) {
-                return Step::Refresh(refresh);
-            }
-            // The claim has run out before the service was asked.
-            self.stage = Stage::Resting;
+    }
+
+    /// What to do next, for whoever waits for new tokens to be stored.
+    pub fn poll_stored(&mut self, now: UnixTime) -> Step<()> {
+        if !self.has_unstored_tokens() {
+            return Step::Ready(());
         }
-        let store_is_paused = self
-            .store_failure
-            .as_ref()
-            .is_some_and(|(_, until)| !has_passed(*until, now, STORE_PAUSE));
-        if store_is_paused {
-            return self.rest(now);
-        }
-        match &self.stage {
-            Stage::Loading(_) => self.load(now),
-            Stage::Storing(change) => {
-                let content = change.content.clone();
-                self.swap(now, content)
-            }
-            Stage::Resting | Stage::Refreshing => match &self.record {
-                Some(record) if self.is_due(record, now) => {
-                    let until = now.saturating_add(self.policy.lease);
-                    let claim = Content {
-                        refresh: RefreshState::UnderWay(until),
-                        ..record.content().clone()
-                    };
-                    self.swap(now, claim)
-                }
-                _ if self.may_be_read_again(now) => self.load(now),
-                _ => self.rest(now),
-            },
+        match (self.job(now), &self.in_hand, &self.store_failure) {
+            (Some(job), ..) => Step::Do(job),
+            (None, Some(job), _) => Step::Wait(job.until),
+            (None, None, Some((error, _))) => Step::Fail(SessionError::Store(Arc::clone(error))),
+            // Nothing else keeps them from being stored.
+            (None, None, None) => Step::Wait(now.saturating_add(STORE_PAUSE)),
         }
     }
 
@@ -318,6 +297,7 @@ impl Session {
     /// `entropy` is 64 random bits, for the time of their refresh, and to tell this authorization
     /// from others.
     pub fn replace_tokens(&mut self, now: UnixTime, entropy: u64, tokens: TokenSet) {
+        self.store_failure = None;
         // The same bits will do for both: nothing depends on them but that they differ.
         let grant = entropy;
         self.store(Change {
@@ -341,15 +321,51 @@ impl Session {
         self.in_hand.take_if(|job| job.id == id).is_some()
     }
 
-    fn load(&mut self, now: UnixTime) -> Step {
-        let id = self.take_up(now.saturating_add(STORE_TIME), STORE_TIME);
-        Step::Load(Load { id })
+    /// The next job, if there is one and nobody has it.
+    fn job(&mut self, now: UnixTime) -> Option<Job> {
+        match self.in_hand {
+            Some(job) if !has_passed(job.until, now, job.longest) => return None,
+            _ => self.in_hand = None,
+        }
+        if matches!(self.stage, Stage::Refreshing) {
+            if let Some(refresh) = self.refresh(now) {
+                return Some(Job::Refresh(refresh));
+            }
+            // The claim has run out before the service was asked.
+            self.stage = Stage::Resting;
+        }
+        if self.store_is_paused(now) {
+            return None;
+        }
+        match &self.stage {
+            Stage::Loading(_) => Some(self.load(now)),
+            Stage::Storing(change) => {
+                let content = change.content.clone();
+                Some(self.swap(now, content))
+            }
+            Stage::Resting | Stage::Refreshing => match &self.record {
+                Some(record) if self.is_due(record, now) => {
+                    let until = now.saturating_add(self.policy.lease);
+                    let claim = Content {
+                        refresh: RefreshState::UnderWay(until),
+                        ..record.content().clone()
+                    };
+                    Some(self.swap(now, claim))
+                }
+                _ => self.may_be_read_again(now).then(|| self.load(now)),
+            },
+        }
     }
 
-    fn swap(&mut self, now: UnixTime, content: Content) -> Step {
+    fn load(&mut self, now: UnixTime) -> Job {
+        let id = self.take_up(now.saturating_add(STORE_TIME), STORE_TIME);
+        Job::Load(Load { id })
+    }
+
+    fn swap(&mut self, now: UnixTime, content: Content) -> Job {
         let id = self.take_up(now.saturating_add(STORE_TIME), STORE_TIME);
         let previous = self.record.as_ref();
-        Step::Swap(Swap {
+        Job::Swap(Swap {
             id,
             expected: previous.map(Record::version),
             record: Record::following(previous, now, content),
@@ -413,15 +429,23 @@ impl Session {
         time_has_come && record.tokens().refresh_token.is_some()
     }
 
+    fn store_is_paused(&self, now: UnixTime) -> bool {
+        let failure = self.store_failure.as_ref();
+        failure.is_some_and(|(_, until)| !has_passed(*until, now, STORE_PAUSE))
+    }
+
     /// Whether there is no usable token, and another process may have brought one.
     fn may_be_read_again(&self, now: UnixTime) -> bool {
         self.usable(now).is_none() && has_passed(self.read_again_at, now, READ_AGAIN)
     }
 
-    /// What whoever polls is told when there is nothing to do.
-    fn rest(&self, now: UnixTime) -> Step {
+    /// What whoever polls is told when there is no job for them.
+    fn rest(&self, now: UnixTime) -> Step<Token> {
         if let Some(token) = self.usable(now) {
-            return Step::Use(token.clone());
+            return Step::Ready(token.clone());
+        }
+        if let Some(job) = &self.in_hand {
+            return Step::Wait(job.until);
         }
         if let Some((error, _)) = &self.store_failure {
             return Step::Fail(SessionError::Store(Arc::clone(error)));

@@ -20,8 +20,8 @@
 //! session goes back to `UnderWay` by itself once that has passed, for whoever began is dead.
 //!
 //! # What a session does
-//! [`Session::poll`] answers with a [`Step`]. Those that are jobs are handed out to one caller at a
-//! time, whose outcome moves the session on:
+//! [`Session::poll`] answers with a [`Step`]. A [`Job`] is handed out to one caller at a time, and its
+//! outcome moves the session on:
 //!
 //! ```text
 //!                    ┌──────────────── Swapped::No ────────────────┐
@@ -36,8 +36,8 @@
 //!                            └── Load ◀────────────────────────────┘
 //! ```
 //!
-//! Whoever polls meanwhile is told to [use](Step::Use) the old token as long as it is good, and to
-//! [wait](Step::Wait) when it is not. So new tokens are stored before anybody uses them, the old
+//! Whoever polls meanwhile is told to use the old token ([`Ready`](Step::Ready)) as long as it is good, and to
+//! [`Wait`](Step::Wait) when it is not. So new tokens are stored before anybody uses them, the old
 //! ones are kept until then, and of all processes that share a store one refreshes at a time.
 
 mod error;
@@ -48,9 +48,9 @@ mod stage;
 mod step;
 
 pub use self::{
-    error::SessionError,
+    error::{SendError, SessionError},
     machine::Session,
     policy::SessionPolicy,
     record::{InvalidRecord, Record, RefreshState},
-    step::{JobId, Load, Refresh, Step, Swap, Swapped},
+    step::{Job, JobId, Load, Refresh, Step, Swap, Swapped},
 };

@@ -1,30 +1,49 @@
 //! What a session wants done.
 
-use crate::{time::UnixTime, token::Token, token_refresh::TokenRefresh, token_set::TokenSet};
+use crate::{time::UnixTime, token_refresh::TokenRefresh, token_set::TokenSet};
 
 use super::{Record, SessionError};
 
 /// What to do next: the answer of [`Session::poll`](super::Session::poll).
+#[derive(Debug)]
+#[must_use = "a job that is not done holds up the others"]
+pub enum Step<T> {
+    /// Here it is: the access token to be used, say.
+    Ready(T),
+    /// Do this, then poll again.
+    Do(Job),
+    /// Somebody is at it: poll again when there is news, or at this time.
+    Wait(UnixTime),
+    /// It is not to be had now.
+    Fail(SessionError),
+}
+
+/// What a session wants done: handed out to one caller at a time.
 ///
-/// A load, a swap and a refresh are jobs, handed out to one caller at a time. Whoever gets one does
-/// it and gives the outcome back; if that is not to be, by
+/// Whoever gets a job does it and gives the outcome back; if that is not to be, by
 /// [`abandon`](super::Session::abandon). Nothing is lost if neither happens: the job is handed out
 /// again after a time.
 #[derive(Debug)]
 #[must_use = "a job that is not done holds up the others"]
-pub enum Step {
-    /// Use this access token.
-    Use(Token),
+pub enum Job {
     /// Read the record from the store, for [`handle_load`](super::Session::handle_load).
     Load(Load),
     /// Store a record if nobody else has, for [`handle_swap`](super::Session::handle_swap).
     Swap(Swap),
     /// Refresh now, for [`handle_refresh`](super::Session::handle_refresh).
     Refresh(Refresh),
-    /// Somebody is at it: poll again when there is news, or at this time.
-    Wait(UnixTime),
-    /// There is no access token now.
-    Fail(SessionError),
+}
+
+impl Job {
+    /// Which job it is, for [`abandon`](super::Session::abandon).
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        match self {
+            Self::Load(load) => load.id,
+            Self::Swap(swap) => swap.id,
+            Self::Refresh(refresh) => refresh.id,
+        }
+    }
 }
 
 /// Which job of a session it is.
@@ -54,21 +73,7 @@ pub struct Refresh {
     pub(super) of: TokenSet,
 }
 
-impl Load {
-    /// Which job it is, for [`abandon`](super::Session::abandon).
-    #[must_use]
-    pub fn id(&self) -> JobId {
-        self.id
-    }
-}
-
 impl Swap {
-    /// Which job it is, for [`abandon`](super::Session::abandon).
-    #[must_use]
-    pub fn id(&self) -> JobId {
-        self.id
-    }
-
     /// The version that must be in the store for the record to replace it; `None` if there must be
     /// none.
     #[must_use]
@@ -84,12 +89,6 @@ impl Swap {
 }
 
 impl Refresh {
-    /// Which job it is, for [`abandon`](super::Session::abandon).
-    #[must_use]
-    pub fn id(&self) -> JobId {
-        self.id
-    }
-
     /// The operation to be sent, with as many retries as the policy says.
     pub fn operation(&self) -> TokenRefresh {
         self.operation.clone()
