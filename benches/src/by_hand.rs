@@ -1,7 +1,7 @@
 //! The work on `serde_json` and `base64`, as people write it for one service: no secret is wiped or
 //! kept out of logs, no state compared in constant time, no header of the answer looked at.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Mutex};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, Request, Response, header};
@@ -32,6 +32,31 @@ pub struct Tokens {
 struct Refusal {
     error: String,
     error_description: Option<String>,
+}
+
+/// Tokens that are kept, and when they expire.
+#[derive(Debug)]
+pub struct Kept {
+    access_token: String,
+    expires_at: u64,
+}
+
+/// Tokens that are good.
+#[must_use]
+pub fn kept() -> Kept {
+    Kept {
+        access_token: fixture::REFRESH_TOKEN.into(),
+        expires_at: fixture::NOW + 86_400,
+    }
+}
+
+/// The access token, if it is good at `now`.
+///
+/// # Panics
+/// If another thread has panicked with the tokens in its hands.
+pub fn poll(kept: &Mutex<Kept>, now: u64) -> Option<String> {
+    let kept = kept.lock().unwrap();
+    (now < kept.expires_at).then(|| kept.access_token.clone())
 }
 
 #[derive(Serialize)]

@@ -12,6 +12,8 @@ pub const CODE: &str = "1b0d28d90c86c141";
 pub const STATE: &str = "900e06e2";
 /// A refresh token.
 pub const REFRESH_TOKEN: &str = "hNTI2MTFmM2VmZDQxZTZjOWRmZmFjZmVmMGMyNGFjMzI2MGI5YzgzNmE3";
+/// The Unix time of a day on which they are good.
+pub const NOW: u64 = 1_700_000_000;
 /// The query that the user's browser brings back.
 pub const QUERY: &str = "code=1b0d28d90c86c141&state=900e06e2";
 /// The endpoint for tokens.

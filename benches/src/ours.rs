@@ -1,7 +1,11 @@
 //! The work as `dropbox-sign-oauth` does it.
 
+use std::sync::Mutex;
+
 use dropbox_sign_oauth::{
-    App, AuthorizationCode, CallbackError, Endpoints, Error, Operation, State, TokenResponse,
+    App, AuthorizationCode, CallbackError, Endpoints, Error, Operation, State, Token,
+    TokenResponse, UnixTime,
+    session::{Job, Record, Session, SessionPolicy, Step},
 };
 use http::Response;
 
@@ -69,4 +73,35 @@ pub fn exchange(
     let operation = app.generate(code);
     drop(std::hint::black_box(operation.request()));
     operation.parse(response)
+}
+
+/// A session whose tokens are good.
+///
+/// # Panics
+/// Never: its record is a constant.
+#[must_use]
+pub fn session() -> Session {
+    let now = UnixTime::from_secs(fixture::NOW);
+    let record = format!(
+        r#"{{"format":1,"version":1,"grant":1,"refresh":"due","at":{at},"failures":0,"tokens":{{"format":1,"access_token":"{token}","refresh_token":"{token}","expires_at":{at}}}}}"#,
+        at = fixture::NOW + 86_400,
+        token = fixture::REFRESH_TOKEN,
+    );
+    let record = Record::from_json(&record).expect("a record");
+    let mut session = Session::new(app(), SessionPolicy::default());
+    if let Step::Do(Job::Load(load)) = session.poll(now) {
+        session.handle_load(now, load, Ok::<_, String>(Some(record)));
+    }
+    session
+}
+
+/// The access token of a session, if it is good at `now`: what both adapters begin with.
+///
+/// # Panics
+/// If another thread has panicked with the session in its hands.
+pub fn poll(session: &Mutex<Session>, now: u64) -> Option<Token> {
+    match session.lock().unwrap().poll(UnixTime::from_secs(now)) {
+        Step::Ready(token) => Some(token),
+        _ => None,
+    }
 }

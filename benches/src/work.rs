@@ -1,6 +1,6 @@
 //! The list of what is measured, by whatever measures it.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Mutex};
 
 use dropbox_sign_oauth::Operation;
 use oauth2::CsrfToken;
@@ -17,9 +17,17 @@ pub const EXCHANGE: &str = "whole exchange";
 pub const REFUSED: &str = "refused exchange";
 /// Reads a callback.
 pub const CALLBACK: &str = "callback";
+/// Asks a session for the token that it has.
+pub const POLL: &str = "session poll";
 
 /// All of them.
-pub const ALL: [&str; 5] = [BUILD, PARSE, EXCHANGE, REFUSED, CALLBACK];
+pub const ALL: [&str; 6] = [BUILD, PARSE, EXCHANGE, REFUSED, CALLBACK, POLL];
+
+/// Whether a subject has no such piece of work.
+#[must_use]
+pub fn is_missing(work: &str, subject: &str) -> bool {
+    subject == peer::NAME && [PARSE, POLL].contains(&work)
+}
 
 /// Measures pieces of work.
 pub trait Meter {
@@ -35,7 +43,8 @@ pub trait Meter {
 
 /// Shows a `meter` every piece of work, done by every subject.
 ///
-/// oauth2's parsing is not to be had without its building, so it has no [`PARSE`].
+/// oauth2's parsing is not to be had without its building, so it has no [`PARSE`]; and it keeps no
+/// tokens, so it has no [`POLL`].
 ///
 /// # Panics
 /// If a piece of work fails, or does not.
@@ -101,6 +110,16 @@ pub fn measure_all(meter: &mut impl Meter) {
     });
     meter.measure(CALLBACK, by_hand::NAME, query, |query| {
         drop(black_box(by_hand::callback(query, fixture::STATE).unwrap()));
+    });
+
+    let session = Mutex::new(ours::session());
+    let now = || black_box(fixture::NOW);
+    meter.measure(POLL, ours::NAME, now, |now| {
+        drop(black_box(ours::poll(&session, now).unwrap()));
+    });
+    let kept = Mutex::new(by_hand::kept());
+    meter.measure(POLL, by_hand::NAME, now, |now| {
+        drop(black_box(by_hand::poll(&kept, now).unwrap()));
     });
 }
 

@@ -102,7 +102,8 @@ fn cpu(out: &mut String, data: &Data) -> fmt::Result {
          No IO: a request is built, and a ready response parsed. oauth2 has a client that only \
          hands that response out, and is given the parameters that the service asks for; *by hand* is `serde_json` and `base64` without the checks, as \
          people write it. Making the response and the code is left out, dropping what comes of \
-         them is not. oauth2's parsing is not to be had without its building.\n\n\
+         them is not. oauth2's parsing is not to be had without its building, and it keeps no \
+         tokens that could be polled for.\n\n\
          ![Time of each piece of work]({})\n",
         plots::CPU
     )?;
