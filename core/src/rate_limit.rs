@@ -70,7 +70,7 @@ impl RetryAfter {
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        match digits(value) {
+        match digits(value.as_bytes()) {
             Some(seconds) => Some(Self::Delay(Duration::from_secs(seconds).min(MAX_WAIT))),
             None => http_date(value).map(Self::At),
         }
@@ -103,15 +103,18 @@ pub(crate) fn wait(
 }
 
 fn number(value: &HeaderValue) -> Option<u64> {
-    digits(value.to_str().ok()?.trim())
+    digits(value.as_bytes().trim_ascii())
 }
 
 /// Reads a number made of digits alone; one that is too large for `u64` is the largest.
-pub(crate) fn digits(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
         return None;
     }
-    Some(text.parse().unwrap_or(u64::MAX))
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        Some(number.saturating_mul(10).saturating_add(digit.into()))
+    })
 }
 
 fn http_date(text: &str) -> Option<UnixTime> {

@@ -13,6 +13,9 @@ use crate::{
     rejection::Rejection,
 };
 
+/// The media type of every answer that has a result.
+const JSON: &str = "application/json";
+
 /// Whether a status promises a result: 200, and 201, which is tolerated.
 pub(crate) fn is_success(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CREATED)
@@ -97,7 +100,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::CONTENT_TYPE)
         .iter()
-        .all(|value| value.to_str().is_ok_and(is_json_type))
+        // What nearly every answer has takes no parsing.
+        .all(|value| value == JSON || value.to_str().is_ok_and(is_json_type))
 }
 
 fn is_json_type(value: &str) -> bool {
@@ -105,7 +109,7 @@ fn is_json_type(value: &str) -> bool {
     let Some(essence) = parts.next() else {
         return false;
     };
-    let json = essence.eq_ignore_ascii_case("application/json") || has_json_suffix(essence);
+    let json = essence.eq_ignore_ascii_case(JSON) || has_json_suffix(essence);
     let mut charsets = parts.filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let is_charset = name.trim_end().eq_ignore_ascii_case("charset");

@@ -137,7 +137,7 @@ fn expiry(value: &RawValue) -> Option<Expiry> {
 
 /// A number made of digits alone.
 fn whole_seconds(text: &str) -> Option<u64> {
-    rate_limit::digits(text).filter(|seconds| *seconds <= LAST_SECOND)
+    rate_limit::digits(text.as_bytes()).filter(|seconds| *seconds <= LAST_SECOND)
 }
 
 /// A number such as `86400.0` or `8.64e4`.
