@@ -5,11 +5,10 @@
 use alloc::{string::String, vec::Vec};
 
 use http::{HeaderValue, Request, Response, Uri, header};
-use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
-    json,
+    json::{self, Value},
     malformed::{Malformed, Problem},
     operation::{Operation, Replay},
     prepared::USER_AGENT,
@@ -75,11 +74,12 @@ impl Operation for AccountGet {
         let Some(account) = account else {
             return Err(response::no_result(&response, error, "account", &secrets));
         };
-        let [account_id, email_address] =
-            json::object(account.get(), ["account_id", "email_address"]).map_err(malformed)?;
-        let text = |name, value: Option<&RawValue>| {
+        let [account_id, email_address] = account
+            .object(["account_id", "email_address"])
+            .map_err(malformed)?;
+        let text = |name, value: Option<Value<'_>>| {
             let value = value.ok_or(malformed(Problem::MissingMember(name)))?;
-            let text = json::string(value).filter(|text| {
+            let text = value.string().filter(|text| {
                 // It is shown to people: it must not move their cursor, nor be the token.
                 let hidden = secrets.iter().any(|secret| text.contains(secret));
                 !hidden && !text.contains(char::is_control)

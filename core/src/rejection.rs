@@ -9,11 +9,10 @@ use alloc::string::String;
 use core::{fmt, time::Duration};
 
 use http::{HeaderMap, StatusCode};
-use serde_json::value::RawValue;
 
 use crate::{
     error_code::ErrorCode,
-    json,
+    json::{self, Value},
     presentable::presentable,
     rate_limit::{self, RateLimit, RetryAfter},
     time::UnixTime,
@@ -52,8 +51,8 @@ impl Rejection {
             .ok()
             .and_then(|body| json::object(body, ["error", "error_description"]).ok())
             .unwrap_or_default();
-        let text = |value: Option<&RawValue>| {
-            let text = json::string(value?)?;
+        let text = |value: Option<Value<'_>>| {
+            let text = value?.string()?;
             (!text.is_empty()).then(|| presentable(&text, secrets))
         };
         let (code, message, path) = if let Some(code) = text(error) {
@@ -61,7 +60,7 @@ impl Rejection {
         } else {
             let names = ["error_name", "error_msg", "error_path"];
             let [name, message, path] = error
-                .and_then(|error| json::object(error.get(), names).ok())
+                .and_then(|error| error.object(names).ok())
                 .unwrap_or_default();
             (text(name), text(message), text(path))
         };

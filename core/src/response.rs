@@ -4,10 +4,10 @@
 use alloc::{boxed::Box, string::String};
 
 use http::{HeaderMap, Response, StatusCode, header};
-use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
+    json::Value,
     malformed::{Malformed, Problem},
     presentable::presentable,
     rejection::Rejection,
@@ -73,7 +73,7 @@ fn refusal(response: &Response<impl AsRef<[u8]>>, secrets: &[&str]) -> Error {
 /// it has an `error` in its place, which `error` says.
 pub(crate) fn no_result(
     response: &Response<impl AsRef<[u8]>>,
-    error: Option<&RawValue>,
+    error: Option<Value<'_>>,
     member: &'static str,
     secrets: &[&str],
 ) -> Error {

@@ -40,9 +40,9 @@ impl Operation for TokenGenerate {
     fn request(&self) -> Request<Vec<u8>> {
         // The order is that of the vendor's SDKs, so that bodies can be compared byte for byte.
         let body = json::write_object(&[
-            Part::Rendered(&self.app.credentials),
+            Part::Rendered(self.app.credentials.expose()),
             Part::Member("code", self.code.expose()),
-            Part::Member("grant_type", "authorization_code"),
+            Part::Rendered(r#""grant_type":"authorization_code""#),
             Part::Member("state", self.code.state().as_str()),
         ]);
         self.app.token_request(self.app.endpoints.token(), body)

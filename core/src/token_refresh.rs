@@ -47,9 +47,9 @@ impl Operation for TokenRefresh {
 
     fn request(&self) -> Request<Vec<u8>> {
         let parts = [
-            Part::Member("grant_type", "refresh_token"),
+            Part::Rendered(r#""grant_type":"refresh_token""#),
             Part::Member("refresh_token", self.refresh_token.expose()),
-            Part::Rendered(&self.app.credentials),
+            Part::Rendered(self.app.credentials.expose()),
         ];
         let body = if self.app.refresh_with_credentials {
             json::write_object(&parts)

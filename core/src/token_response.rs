@@ -8,11 +8,10 @@
 use core::time::Duration;
 
 use http::Response;
-use serde_json::value::RawValue;
 
 use crate::{
     error::Error,
-    json,
+    json::{self, Value},
     malformed::{Malformed, Problem},
     rate_limit::{self, RateLimit},
     response,
@@ -96,7 +95,10 @@ pub(crate) fn read(
         ));
     };
     if let (Some(sent), Some(received)) = (state, received_state) {
-        if !json::string(received).is_some_and(|received| sent.matches(&received)) {
+        if !received
+            .string()
+            .is_some_and(|received| sent.matches(&received))
+        {
             return Err(Error::StateMismatch);
         }
     }
@@ -114,19 +116,21 @@ pub(crate) fn read(
     })
 }
 
-fn is_bearer(value: &RawValue) -> bool {
-    json::string(value).is_some_and(|text| text.eq_ignore_ascii_case("bearer"))
+fn is_bearer(value: Value<'_>) -> bool {
+    value
+        .string()
+        .is_some_and(|text| text.eq_ignore_ascii_case("bearer"))
 }
 
-fn token(value: &RawValue) -> Option<Token> {
-    Token::new(&json::string(value)?).ok()
+fn token(value: Value<'_>) -> Option<Token> {
+    Token::new(&value.string()?).ok()
 }
 
 /// The expiry that `expires_in` means; `None` for a value that means none.
-fn expiry(value: &RawValue) -> Option<Expiry> {
-    let seconds = match json::string(value) {
-        Some(text) => whole_seconds(&text)?,
-        None => whole_seconds(value.get()).or_else(|| integral_float(value.get()))?,
+fn expiry(value: Value<'_>) -> Option<Expiry> {
+    let seconds = match value {
+        Value::Other(json) => whole_seconds(json).or_else(|| integral_float(json))?,
+        Value::Plain(_) | Value::Escaped(_) => whole_seconds(&value.string()?)?,
     };
     Some(if seconds > MAX_LIFETIME_SECS {
         Expiry::At(UnixTime::from_secs(seconds))

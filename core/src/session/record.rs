@@ -3,10 +3,8 @@
 use alloc::{borrow::ToOwned, format, string::String};
 use core::fmt;
 
-use serde_json::value::RawValue;
-
 use crate::{
-    json,
+    json::{self, Value},
     malformed::Problem,
     time::UnixTime,
     token_set::{ExposedTokenSet, TokenSet},
@@ -137,47 +135,49 @@ impl Record {
     /// [`InvalidRecord`] if it is truncated, damaged, or of a newer format. A store that gets it
     /// leaves what is there as it is: the tokens may still be saved by hand.
     pub fn from_json(text: &str) -> Result<Self, InvalidRecord> {
-        let invalid = |problem| InvalidRecord(Fault::Damaged(problem));
-        let [format, version, grant, refresh, at, failures, tokens] =
-            json::object(text, MEMBERS).map_err(invalid)?;
-        let missing = |name| invalid(Problem::MissingMember(name));
-        let number = |name, value: &RawValue| {
-            let number = value.get().parse::<u64>();
-            number.map_err(|_| invalid(Problem::InvalidMember(name)))
-        };
+        let [format, version, grant, refresh, at, failures, tokens] = json::object(text, MEMBERS)?;
         // First of all: what follows may mean something else in another format.
-        match number("format", format.ok_or(missing("format"))?)? {
+        match number("format", format)? {
             FORMAT => {}
             other => return Err(InvalidRecord(Fault::OtherFormat(other))),
         }
-        let time = || {
-            let at = number("at", at.ok_or(missing("at"))?)?;
-            Ok(UnixTime::from_secs(at))
-        };
-        let refresh = json::string(refresh.ok_or(missing("refresh"))?);
+        let at = || number("at", at).map(UnixTime::from_secs);
+        let refresh = refresh.ok_or(Problem::MissingMember("refresh"))?.string();
         let refresh = match refresh.as_deref() {
-            Some("due") => RefreshState::Due(time()?),
+            Some("due") => RefreshState::Due(at()?),
             Some("on_refusal") => RefreshState::OnRefusal,
-            Some("under_way") => RefreshState::UnderWay(time()?),
-            Some("paused") => RefreshState::Paused(time()?),
+            Some("under_way") => RefreshState::UnderWay(at()?),
+            Some("paused") => RefreshState::Paused(at()?),
             Some("grant_gone") => RefreshState::GrantGone,
-            _ => return Err(invalid(Problem::InvalidMember("refresh"))),
+            _ => return Err(Problem::InvalidMember("refresh").into()),
         };
-        let failures = number("failures", failures.ok_or(missing("failures"))?)?;
-        let tokens =
-            serde_json::from_str::<ExposedTokenSet>(tokens.ok_or(missing("tokens"))?.get());
         Ok(Self {
-            version: number("version", version.ok_or(missing("version"))?)?,
+            version: number("version", version)?,
             content: Content {
-                grant: number("grant", grant.ok_or(missing("grant"))?)?,
-                tokens: tokens
-                    .map_err(|_| invalid(Problem::InvalidMember("tokens")))?
-                    .into(),
+                grant: number("grant", grant)?,
+                tokens: token_set(tokens)?,
                 refresh,
-                failures: u32::try_from(failures).unwrap_or(u32::MAX),
+                failures: u32::try_from(number("failures", failures)?).unwrap_or(u32::MAX),
             },
         })
     }
+}
+
+fn number(name: &'static str, value: Option<Value<'_>>) -> Result<u64, Problem> {
+    let number = match value.ok_or(Problem::MissingMember(name))? {
+        Value::Other(json) => json.parse().ok(),
+        Value::Plain(_) | Value::Escaped(_) => None,
+    };
+    number.ok_or(Problem::InvalidMember(name))
+}
+
+fn token_set(value: Option<Value<'_>>) -> Result<TokenSet, Problem> {
+    let tokens = match value.ok_or(Problem::MissingMember("tokens"))? {
+        Value::Other(json) => serde_json::from_str::<ExposedTokenSet>(json).ok(),
+        Value::Plain(_) | Value::Escaped(_) => None,
+    };
+    let tokens = tokens.ok_or(Problem::InvalidMember("tokens"))?;
+    Ok(tokens.into())
 }
 
 /// A stored text that is not a record that this version reads. Nothing of the text is kept.
@@ -188,6 +188,12 @@ pub struct InvalidRecord(Fault);
 enum Fault {
     OtherFormat(u64),
     Damaged(Problem),
+}
+
+impl From<Problem> for InvalidRecord {
+    fn from(problem: Problem) -> Self {
+        Self(Fault::Damaged(problem))
+    }
 }
 
 impl fmt::Display for InvalidRecord {
