@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dropbox_sign_oauth::{App, Token};
+use dropbox_sign_oauth::{App, DEFAULT_DEADLINE, Token};
 use dropbox_sign_oauth_benches::{
     BoxError, by_hand, fixture, ours,
     results::{Load, Round},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 trait Peer: Sync {
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     fn exchange(&self) -> Result<(), BoxError>;
 }
@@ -52,7 +52,9 @@ impl Ours {
 }
 
 impl Peer for Ours {
-    const NAME: &'static str = "dropbox-sign-oauth-ureq";
+    fn name(&self) -> &'static str {
+        "dropbox-sign-oauth-ureq"
+    }
 
     fn exchange(&self) -> Result<(), BoxError> {
         let tokens = match self.connections {
@@ -68,12 +70,15 @@ struct BareUreq {
     agent: Agent,
     url: String,
     connections: Connections,
+    /// It costs ureq system calls, and so stands for itself.
+    deadline: Option<Duration>,
 }
 
 impl BareUreq {
-    fn new(target: &Target, connections: Connections) -> Self {
+    fn new(target: &Target, connections: Connections, deadline: Option<Duration>) -> Self {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
+            .timeout_global(deadline)
             .proxy(None);
         if let Some(root) = &target.root {
             let root = Certificate::from_der(root).to_owned();
@@ -89,12 +94,18 @@ impl BareUreq {
             agent: config.build().into(),
             url: target.url(connections),
             connections,
+            deadline,
         }
     }
 }
 
 impl Peer for BareUreq {
-    const NAME: &'static str = "bare ureq";
+    fn name(&self) -> &'static str {
+        match self.deadline {
+            None => "bare ureq",
+            Some(_) => "bare ureq with a deadline",
+        }
+    }
 
     fn exchange(&self) -> Result<(), BoxError> {
         let request = match self.connections {
@@ -109,7 +120,7 @@ impl Peer for BareUreq {
     }
 }
 
-/// Puts the same load on both in turn, round by round.
+/// Puts the same load on all in turn, round by round.
 pub(crate) fn compare(
     target: &Target,
     connections: Connections,
@@ -117,26 +128,26 @@ pub(crate) fn compare(
     extent: &Extent,
 ) -> Result<Vec<Load>, BoxError> {
     let ours = Ours::new(target, connections)?;
-    let bare = BareUreq::new(target, connections);
-    let row = |subject| crate::row(target, connections, threads, subject);
-    let mut rows = vec![row(Ours::NAME), row(BareUreq::NAME)];
-    put(&ours, threads, Duration::ZERO)?;
-    put(&bare, threads, Duration::ZERO)?;
+    let bare = BareUreq::new(target, connections, None);
+    let with_deadline = BareUreq::new(target, connections, Some(DEFAULT_DEADLINE));
+    let peers: [&dyn Peer; 3] = [&ours, &bare, &with_deadline];
+    let mut rows = peers.map(|peer| crate::row(target, connections, threads, peer.name()));
+    for peer in peers {
+        put(peer, threads, Duration::ZERO)?;
+    }
     for number in 0..extent.rounds {
-        for turn in 0..rows.len() {
-            let index = (number + turn) % rows.len();
-            let result = match index {
-                0 => put(&ours, threads, extent.time),
-                _ => put(&bare, threads, extent.time),
-            };
-            rows[index].rounds.push(result?);
+        for turn in 0..peers.len() {
+            let index = (number + turn) % peers.len();
+            rows[index]
+                .rounds
+                .push(put(peers[index], threads, extent.time)?);
         }
     }
-    Ok(rows)
+    Ok(rows.into())
 }
 
 /// Keeps `threads` busy for `time`, and for at least one exchange each.
-fn put<P: Peer>(peer: &P, threads: usize, time: Duration) -> Result<Round, BoxError> {
+fn put(peer: &dyn Peer, threads: usize, time: Duration) -> Result<Round, BoxError> {
     let begun = Instant::now();
     let latencies = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
@@ -151,7 +162,7 @@ fn put<P: Peer>(peer: &P, threads: usize, time: Duration) -> Result<Round, BoxEr
     Ok(round(latencies, begun.elapsed()))
 }
 
-fn repeat<P: Peer>(peer: &P, begun: Instant, time: Duration) -> Result<Vec<Duration>, BoxError> {
+fn repeat(peer: &dyn Peer, begun: Instant, time: Duration) -> Result<Vec<Duration>, BoxError> {
     let mut latencies = Vec::new();
     loop {
         let start = Instant::now();

@@ -23,6 +23,7 @@ pub(crate) const OAUTH2_REQWEST: &str = "oauth2 + reqwest";
 pub(crate) const RAW: &str = "raw socket (ceiling)";
 pub(crate) const UREQ: &str = "dropbox-sign-oauth-ureq";
 pub(crate) const BARE_UREQ: &str = "bare ureq";
+pub(crate) const BARE_UREQ_DEADLINE: &str = "bare ureq with a deadline";
 
 /// The kind of body that is not hostile.
 pub(crate) const HONEST: &str = "honest";

@@ -178,7 +178,7 @@ fn loopback(out: &mut String, data: &Data) -> fmt::Result {
          take turns in rounds; a ratio is the median of the rounds' ratios, and in brackets are the \
          lowest and the highest. On kept connections everybody refreshes, on fresh ones everybody \
          exchanges a code: our adapters let no code ride on a kept connection. The bare clients \
-         have no deadline, no limit for the body and no checks.\n\n\
+         have no deadline (but for the one that says so), no limit for the body and no checks.\n\n\
          ![Exchanges per second]({})\n",
         plots::LOOPBACK
     )?;
@@ -189,7 +189,11 @@ fn loopback(out: &mut String, data: &Data) -> fmt::Result {
             data::HYPER,
             &[data::BARE_HYPER, data::OAUTH2_REQWEST, data::RAW][..],
         ),
-        ("Blocking", data::UREQ, &[data::BARE_UREQ]),
+        (
+            "Blocking",
+            data::UREQ,
+            &[data::BARE_UREQ, data::BARE_UREQ_DEADLINE],
+        ),
     ] {
         writeln!(
             out,
