@@ -263,8 +263,7 @@ where
                 shared.machine().handle_swap(clock::now(), swap, outcome);
             }
             Job::Refresh(refresh) => {
-                let retry = shared.machine().policy().retry;
-                let operation = refresh.operation();
+                let (operation, retry) = (refresh.operation(), refresh.retry());
                 let outcome = self.transport.send_with_retry(operation, retry).await;
                 let (now, entropy) = (clock::now(), clock::entropy());
                 let mut machine = shared.machine();

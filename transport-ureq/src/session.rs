@@ -8,7 +8,7 @@ use std::{
 };
 
 use dropbox_sign_oauth::{
-    App, CallError, Operation, RetryPolicy, Token, TokenResponse, TokenSet, UnixTime,
+    App, CallError, Operation, Token, TokenResponse, TokenSet, UnixTime,
     session::{
         Job, JobId, Record, SendError, Session as Machine, SessionError, SessionPolicy, Step,
         Swapped,
@@ -223,16 +223,15 @@ impl Shared {
                     (machine, _) = waited.unwrap_or_else(PoisonError::into_inner);
                 }
                 Step::Do(job) => {
-                    let retry = machine.policy().retry;
                     drop(machine);
-                    self.work(job, retry);
+                    self.work(job);
                     machine = self.machine();
                 }
             }
         }
     }
 
-    fn work(&self, job: Job, retry: RetryPolicy) {
+    fn work(&self, job: Job) {
         let _in_hand = InHand {
             shared: self,
             job: job.id(),
@@ -247,7 +246,8 @@ impl Shared {
                 self.machine().handle_swap(clock::now(), swap, outcome);
             }
             Job::Refresh(refresh) => {
-                let outcome = self.transport.send_with_retry(refresh.operation(), retry);
+                let (operation, retry) = (refresh.operation(), refresh.retry());
+                let outcome = self.transport.send_with_retry(operation, retry);
                 let (now, entropy) = (clock::now(), clock::entropy());
                 self.machine()
                     .handle_refresh(now, entropy, refresh, outcome);

@@ -383,8 +383,17 @@ impl Session {
         }
         let of = record.tokens().clone();
         let operation = self.app.refresh(of.refresh_token.as_ref()?);
+        let mut retry = self.policy.retry;
+        if self.usable(now).is_some() {
+            retry.attempts = 1;
+        }
         let id = self.take_up(until, self.policy.lease);
-        Some(Refresh { id, operation, of })
+        Some(Refresh {
+            id,
+            operation,
+            retry,
+            of,
+        })
     }
 }
 

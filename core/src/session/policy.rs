@@ -31,7 +31,8 @@ pub struct SessionPolicy {
     pub pause: Duration,
     /// The most that the longest pause grows to.
     pub longest_pause: Duration,
-    /// How often one refresh is sent before it counts as failed: for whoever drives the session.
+    /// How often one refresh is sent before it counts as failed, when there is no good token; ahead
+    /// of expiry it is sent once, for nobody needs to wait for it.
     pub retry: RetryPolicy,
 }
 

@@ -1,6 +1,6 @@
 //! What a session wants done.
 
-use crate::{time::UnixTime, token_refresh::TokenRefresh, token_set::TokenSet};
+use crate::{retry::RetryPolicy, time::UnixTime, token_refresh::TokenRefresh, token_set::TokenSet};
 
 use super::{Record, SessionError};
 
@@ -69,6 +69,7 @@ pub struct Swap {
 pub struct Refresh {
     pub(super) id: JobId,
     pub(super) operation: TokenRefresh,
+    pub(super) retry: RetryPolicy,
     /// The tokens that are refreshed.
     pub(super) of: TokenSet,
 }
@@ -89,9 +90,16 @@ impl Swap {
 }
 
 impl Refresh {
-    /// The operation to be sent, with as many retries as the policy says.
+    /// The operation to be sent.
     pub fn operation(&self) -> TokenRefresh {
         self.operation.clone()
+    }
+
+    /// How often it is to be sent: as the session's policy says if somebody waits for it, and once
+    /// as long as the old token is good, for the session itself comes back to it.
+    #[must_use]
+    pub fn retry(&self) -> RetryPolicy {
+        self.retry
     }
 }
 
