@@ -39,6 +39,16 @@ impl UnixTime {
         self.0.as_secs()
     }
 
+    /// This time, or the next whole second: what is stored has no fractions.
+    pub(crate) const fn ceil(self) -> Self {
+        let fraction = self.0.subsec_nanos() as u64;
+        Self::from_secs(
+            self.0
+                .as_secs()
+                .saturating_add(fraction.div_ceil(1_000_000_000)),
+        )
+    }
+
     /// The time since the epoch.
     #[must_use]
     pub const fn as_duration(self) -> Duration {

@@ -149,7 +149,8 @@ struct World {
 
 impl World {
     fn new(rotates: bool, lifetime: Option<u64>, processes: usize) -> Self {
-        let start = UnixTime::from_secs(START);
+        // No whole second, as no clock shows one.
+        let start = UnixTime::since_epoch(Duration::from_millis(START * 1_000 + 500));
         let mut world = Self {
             service: Service {
                 rotates,
@@ -192,8 +193,12 @@ impl World {
             Event::Time(seconds) => self.pass(seconds),
             Event::ClockJump(by) => {
                 self.clock_jumped = true;
-                let clock = self.clock.as_secs().saturating_add_signed(by);
-                self.clock = UnixTime::from_secs(clock);
+                let distance = Duration::from_secs(by.unsigned_abs());
+                self.clock = if by < 0 {
+                    self.clock.saturating_sub(distance)
+                } else {
+                    self.clock.saturating_add(distance)
+                };
             }
             Event::Poll(process) => drop(self.poll(process % self.processes.len())),
             Event::Finish(job, outcome) => {
@@ -318,6 +323,8 @@ impl World {
                 let there = self.store.as_ref().map(Record::version);
                 let swapped = if there == swap.expected() {
                     assert!(there < Some(swap.record().version()));
+                    let text = swap.record().to_exposed_json();
+                    assert_eq!(Record::from_json(&text).as_ref(), Ok(swap.record()));
                     let access_token = &swap.record().tokens().access_token;
                     self.stored.insert(access_token.expose().to_owned());
                     self.store = Some(swap.record().clone());
@@ -509,7 +516,7 @@ fn what_is_stored_says_what_is_done() {
              before 10100 (Unix seconds)",
         ),
         ("paused", "10000", r#""ref""#, "20000", claim),
-        ("paused", "14501", r#""ref""#, "20000", claim),
+        ("paused", "18101", r#""ref""#, "20000", claim),
         ("grant_gone", "null", r#""ref""#, "20000", "use acc"),
         ("grant_gone", "null", r#""ref""#, "9000", gone),
         ("grant_gone", "null", r#""ref""#, "10000", gone),
@@ -543,8 +550,8 @@ fn a_refresh_that_fails_is_tried_again_ever_later_and_said_to_whoever_has_no_tok
             step => panic!("{step:?}"),
         }
     }
-    // Three quarters of the longest pause, for the entropy is half; the rest is cut off.
-    assert_eq!(waits[..8], [22, 44, 89, 179, 359, 674, 674, 674]);
+    // Three quarters of the longest pause, for the entropy is half.
+    assert_eq!(waits[..8], [22, 45, 90, 180, 360, 675, 675, 675]);
 
     // Once it has expired, somebody waits for it.
     world.pass(86_400);
@@ -565,7 +572,7 @@ fn a_refresh_that_fails_is_tried_again_ever_later_and_said_to_whoever_has_no_tok
             step => panic!("{step:?}"),
         }
     };
-    let until = world.clock.as_secs() + 22;
+    let until = world.clock.as_secs() + 23;
     assert_eq!(
         error.to_string(),
         format!(
@@ -637,7 +644,7 @@ fn a_late_answer_counts_as_long_as_nobody_else_has_brought_tokens() {
     let mut world = World::new(false, Some(86_400), 1);
     world.pass(86_400);
     let slow = refresh(&mut world);
-    world.pass(120);
+    world.pass(121);
     let second = refresh(&mut world);
     let (slow_answer, late_answer) = (
         answer(&slow, r#"{"access_token":"slow"}"#),

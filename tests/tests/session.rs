@@ -205,7 +205,7 @@ enum Session {
 const LONG: Duration = Duration::from_secs(600);
 
 /// A claim that runs out soon, for tests that wait for it.
-const SHORT: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_secs(5);
 
 fn policy(lease: Duration) -> SessionPolicy {
     SessionPolicy {

@@ -225,8 +225,10 @@ where
                 }
                 Step::Do(job) => {
                     let done = tokio::spawn(self.clone().work_on(job)).await;
-                    if let Err(Ok(panic)) = done.map_err(JoinError::try_into_panic) {
-                        panic::resume_unwind(panic);
+                    match done.map_err(JoinError::try_into_panic) {
+                        Ok(()) => {}
+                        Err(Ok(panic)) => panic::resume_unwind(panic),
+                        Err(Err(_)) => return Err(SessionError::ShutDown),
                     }
                 }
             }

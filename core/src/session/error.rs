@@ -31,6 +31,8 @@ pub enum SessionError {
     /// The store failed, and tokens are neither used nor refreshed unless they can be stored. What
     /// the service gave before that is kept, and stored later.
     Store(Arc<dyn StdError + Send + Sync>),
+    /// The runtime that would do the work is shutting down.
+    ShutDown,
 }
 
 impl SessionError {
@@ -65,6 +67,10 @@ impl fmt::Display for SessionError {
                 let until = until.as_secs();
                 write!(f, "; the next try is not before {until} (Unix seconds)")
             }
+            Self::ShutDown => f.write_str(
+                "the runtime of this session is shutting down; ask again when the program has \
+                 started anew",
+            ),
             Self::Store(error) => write!(
                 f,
                 "the store of the session failed: {error}; tokens are used and refreshed only \
@@ -77,7 +83,7 @@ impl fmt::Display for SessionError {
 impl StdError for SessionError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::NoTokens => None,
+            Self::NoTokens | Self::ShutDown => None,
             // The messages above have the first link of the chain in them.
             Self::GrantGone { cause } | Self::RefreshFailed { cause, .. } => {
                 cause.as_ref().and_then(|cause| cause.source())

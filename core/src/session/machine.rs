@@ -23,6 +23,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How often the store is read while there is no usable token, and another process may bring one.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
+/// The shortest lease: a claim that runs out as it is stored would be made again without end.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
 /// How old a token must be before its refusal leads to a refresh. A service that refuses what it has
 /// just given will not be helped by another refresh, and one for each call would be a storm.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -97,14 +100,15 @@ struct InHand {
     id: JobId,
     /// From when on it counts as abandoned.
     until: UnixTime,
-    /// How long that was from the start.
+    /// How far ahead that can lie, if the clock is right.
     longest: Duration,
 }
 
 impl Session {
     /// A session whose record is in a store, if there is one yet: the first step reads it.
     #[must_use]
-    pub fn new(app: App, policy: SessionPolicy) -> Self {
+    pub fn new(app: App, mut policy: SessionPolicy) -> Self {
+        policy.lease = policy.lease.max(SHORTEST_LEASE);
         Self {
             app,
             policy,
@@ -345,7 +349,7 @@ impl Session {
             }
             Stage::Resting | Stage::Refreshing => match &self.record {
                 Some(record) if self.is_due(record, now) => {
-                    let until = now.saturating_add(self.policy.lease);
+                    let until = now.saturating_add(self.policy.lease).ceil();
                     let claim = Content {
                         refresh: RefreshState::UnderWay(until),
                         ..record.content().clone()
@@ -358,12 +362,12 @@ impl Session {
     }
 
     fn load(&mut self, now: UnixTime) -> Job {
-        let id = self.take_up(now.saturating_add(STORE_TIME), STORE_TIME);
+        let id = self.take_up(now.saturating_add(STORE_TIME), 2 * STORE_TIME);
         Job::Load(Load { id })
     }
 
     fn swap(&mut self, now: UnixTime, content: Content) -> Job {
-        let id = self.take_up(now.saturating_add(STORE_TIME), STORE_TIME);
+        let id = self.take_up(now.saturating_add(STORE_TIME), 2 * STORE_TIME);
         let previous = self.record.as_ref();
         Job::Swap(Swap {
             id,
@@ -378,7 +382,7 @@ impl Session {
         let RefreshState::UnderWay(until) = record.refresh() else {
             return None;
         };
-        if has_passed(until, now, self.policy.lease) {
+        if has_passed(until, now, self.longest_claim()) {
             return None;
         }
         let of = record.tokens().clone();
@@ -387,7 +391,7 @@ impl Session {
         if self.usable(now).is_some() {
             retry.attempts = 1;
         }
-        let id = self.take_up(until, self.policy.lease);
+        let id = self.take_up(until, self.longest_claim());
         Some(Refresh {
             id,
             operation,
@@ -424,18 +428,23 @@ impl Session {
         let time_has_come = match record.refresh() {
             RefreshState::Due(at) => at <= now || self.usable(now).is_none(),
             RefreshState::OnRefusal => self.usable(now).is_none(),
-            // Twice, since the clock of whoever claimed it may be ahead.
-            RefreshState::UnderWay(until) => {
-                has_passed(until, now, self.policy.lease.saturating_mul(2))
-            }
+            RefreshState::UnderWay(until) => has_passed(until, now, self.longest_claim()),
             RefreshState::Paused(until) => has_passed(
                 until,
                 now,
-                MAX_WAIT.saturating_add(self.policy.longest_pause),
+                MAX_WAIT
+                    .saturating_mul(2)
+                    .saturating_add(self.policy.longest_pause),
             ),
             RefreshState::GrantGone => false,
         };
         time_has_come && record.tokens().refresh_token.is_some()
+    }
+
+    /// How far ahead the end of a claim can lie: twice the lease, since the clock of whoever claimed
+    /// it may be ahead, or be set back.
+    fn longest_claim(&self) -> Duration {
+        self.policy.lease.saturating_mul(2)
     }
 
     fn store_is_paused(&self, now: UnixTime) -> bool {
@@ -471,7 +480,9 @@ impl Session {
             RefreshState::Paused(until) if can_be_refreshed => {
                 SessionError::RefreshFailed { until, cause }
             }
-            _ => SessionError::GrantGone { cause },
+            _ => SessionError::GrantGone {
+                cause: cause.filter(|cause| is_invalid_grant(cause)),
+            },
         })
     }
 }

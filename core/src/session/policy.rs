@@ -24,7 +24,7 @@ pub struct SessionPolicy {
     /// How long nobody else refreshes after a session has claimed it. It is longer than a refresh
     /// can take, which is [`retry`](Self::retry)'s total time and the transport's deadline: a
     /// process that died in the middle is waited for so long by those whose token is no longer
-    /// good.
+    /// good. At least a second, and the same for all who share a store.
     pub lease: Duration,
     /// The longest pause after a refresh that failed, and at least half of which is kept; it
     /// doubles with each failure in a row, as long as the old access token is good.
@@ -64,9 +64,11 @@ impl SessionPolicy {
         mut tokens: TokenSet,
     ) -> Content {
         let believed = |at: &UnixTime| at.saturating_since(now) >= SHORTEST_LIFETIME;
-        tokens.expires_at = tokens.expires_at.filter(believed);
+        // In whole seconds, as it is stored: what is loaded again must be the same.
+        let whole = |at: UnixTime| UnixTime::from_secs(at.as_secs());
+        tokens.expires_at = tokens.expires_at.filter(believed).map(whole);
         let refresh = match tokens.expires_at {
-            Some(expires_at) => RefreshState::Due(self.due(now, entropy, expires_at)),
+            Some(expires_at) => RefreshState::Due(whole(self.due(now, entropy, expires_at))),
             None => RefreshState::OnRefusal,
         };
         Content {
@@ -98,7 +100,11 @@ impl SessionPolicy {
         let doublings = failures.saturating_sub(1).min(31);
         let longest = self.pause.saturating_mul(1 << doublings);
         // Not beyond the expiry, from which on users wait for it.
-        let longest = longest.min(self.longest_pause).min(left).max(self.pause);
+        let longest = longest
+            .min(self.longest_pause)
+            .min(left)
+            .max(self.pause)
+            .min(self.longest_pause);
         let asked = match error {
             CallError::Answered(error) => error.rejection().and_then(|said| said.wait(now)),
             CallError::NotSent(_) | CallError::Unknown(_) => None,
@@ -106,5 +112,6 @@ impl SessionPolicy {
         now.saturating_add(asked.unwrap_or_default())
             .saturating_add(longest / 2)
             .saturating_add(fraction(longest / 2, entropy))
+            .ceil()
     }
 }

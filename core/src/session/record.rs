@@ -151,8 +151,13 @@ impl Record {
             Some("grant_gone") => RefreshState::GrantGone,
             _ => return Err(Problem::InvalidMember("refresh").into()),
         };
+        // No more than a signed column of a database holds, and far from where counting ends.
+        let version = number("version", version)?;
+        if i64::try_from(version).is_err() {
+            return Err(Problem::InvalidMember("version").into());
+        }
         Ok(Self {
-            version: number("version", version)?,
+            version,
             content: Content {
                 grant: number("grant", grant)?,
                 tokens: token_set(tokens)?,

@@ -49,6 +49,8 @@ impl FileStore {
     /// be lost.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, FileStoreError> {
         let path = path.into();
+        // A program may change its folder later.
+        let path = std::path::absolute(&path).unwrap_or(path);
         let failed = |error: io::Error| FileStoreError {
             path: path.clone(),
             problem: Problem::Place(error),
