@@ -73,6 +73,22 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Swapped, Self::Error>> + Send;
 }
 
+impl<S: Store> Store for Arc<S> {
+    type Error = S::Error;
+
+    async fn load(&self) -> Result<Option<Record>, S::Error> {
+        (**self).load().await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        expected: Option<u64>,
+        new: Record,
+    ) -> Result<Swapped, S::Error> {
+        (**self).compare_and_swap(expected, new).await
+    }
+}
+
 /// A store that blocks, on tokio's threads for such: a file, say.
 ///
 /// ```no_run

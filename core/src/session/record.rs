@@ -43,6 +43,7 @@ pub(super) struct Content {
 
 /// Who may refresh the tokens of a [`Record`], and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum RefreshState {
     /// Anybody, from this time on.
     Due(UnixTime),
