@@ -384,7 +384,7 @@ impl World {
     /// that there is none.
     fn settle(&mut self) {
         // More seconds than any hold is believed.
-        for _ in 0..5_000 {
+        for _ in 0..9_000 {
             let settled = (0..self.processes.len()).fold(true, |all, process| {
                 let step = loop {
                     while let Some(job) = self.in_flight.pop() {
