@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use http::HeaderValue;
+use http::{HeaderValue, Request, header};
 
 use crate::secret::{self, Secret};
 
@@ -48,6 +48,15 @@ impl Token {
     #[must_use]
     pub fn bearer(&self) -> HeaderValue {
         secret::authorization("Bearer ", &self.0)
+    }
+
+    /// Puts this token into a request, as its `Authorization` header, in the place of one that is
+    /// there.
+    #[must_use]
+    pub fn authorize<B>(&self, mut request: Request<B>) -> Request<B> {
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, self.bearer());
+        request
     }
 }
 

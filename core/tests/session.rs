@@ -704,3 +704,45 @@ fn tokens_wait_until_the_store_works_again() {
     // One try a second, also after the old token had expired.
     assert_eq!((failures, token.expose()), (600, "a2"));
 }
+
+/// Two processes that share a store; the first one's swap fails, and is done or not all the same.
+#[test]
+fn an_authorization_that_the_store_failed_on_replaces_no_later_one() {
+    for (is_done, by_another, expected) in [
+        (false, false, "mine"),
+        (true, false, "mine"),
+        (false, true, "theirs"),
+        (true, true, "theirs"),
+    ] {
+        let mut world = World::new(false, Some(86_400), 2);
+        let tokens = |access_token: &str| TokenSet {
+            access_token: token(access_token),
+            refresh_token: Some(token("ref")),
+            expires_at: None,
+        };
+        world.processes[0].replace_tokens(world.clock, 1, tokens("mine"));
+        assert!(world.poll(0).is_none());
+        let swap = world.in_flight.pop().unwrap();
+        let outcome = if is_done {
+            Outcome::FailsAfterwards
+        } else {
+            Outcome::Fails
+        };
+        world.finish(swap, outcome);
+        if by_another {
+            world.processes[1].replace_tokens(world.clock, 2, tokens("theirs"));
+            finish_all(&mut world, 1);
+        }
+        world.pass(1);
+        finish_all(&mut world, 0);
+        let stored = world.store.as_ref().unwrap().tokens().access_token.expose();
+        assert_eq!(stored, expected, "{is_done} {by_another}");
+    }
+}
+
+fn finish_all(world: &mut World, process: usize) {
+    while world.poll(process).is_none() {
+        let job = world.in_flight.pop().unwrap();
+        world.finish(job, Outcome::Honest);
+    }
+}

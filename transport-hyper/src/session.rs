@@ -14,7 +14,7 @@ use dropbox_sign_oauth::{
     App, CallError, Operation, Token, TokenResponse, TokenSet, UnixTime,
     session::{Job, JobId, SendError, Session as Machine, SessionError, SessionPolicy, Step},
 };
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tokio::{sync::Notify, task::JoinError, time::timeout};
 use tower_service::Service;
@@ -145,7 +145,7 @@ where
     /// # Errors
     /// As [`access_token`](Self::access_token).
     pub async fn authorize<T>(&self, request: Request<T>) -> Result<Request<T>, SessionError> {
-        Ok(with_bearer(request, &self.access_token().await?))
+        Ok(self.access_token().await?.authorize(request))
     }
 
     /// Sends an operation that is made with an access token. If the service refuses the token
@@ -181,7 +181,7 @@ where
         F: Future<Output = Result<Response<R>, E>>,
     {
         let is_refused = |outcome: &Result<Response<R>, E>| matches!(outcome, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
-        let attempt = |token: &Token| send(with_bearer(request.clone(), token));
+        let attempt = |token: &Token| send(token.authorize(request.clone()));
         let outcome = self.twice(attempt, is_refused).await?;
         outcome.map_err(SendError::Send)
     }
@@ -273,12 +273,6 @@ where
             }
         }
     }
-}
-
-fn with_bearer<T>(mut request: Request<T>, token: &Token) -> Request<T> {
-    let headers = request.headers_mut();
-    headers.insert(header::AUTHORIZATION, token.bearer());
-    request
 }
 
 impl Shared {

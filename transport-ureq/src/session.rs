@@ -15,7 +15,7 @@ use dropbox_sign_oauth::{
     },
 };
 use dropbox_sign_oauth_store::Store;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 
 use crate::{Transport, clock};
 
@@ -129,7 +129,7 @@ impl Session {
     /// # Errors
     /// As [`access_token`](Self::access_token).
     pub fn authorize<B>(&self, request: Request<B>) -> Result<Request<B>, SessionError> {
-        Ok(with_bearer(request, &self.access_token()?))
+        Ok(self.access_token()?.authorize(request))
     }
 
     /// Sends an operation that is made with an access token. If the service refuses the token
@@ -161,11 +161,8 @@ impl Session {
         send: impl Fn(Request<B>) -> Result<Response<R>, E>,
     ) -> Result<Response<R>, SendError<E>> {
         let is_refused = |outcome: &Result<Response<R>, E>| matches!(outcome, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
-        self.twice(
-            |token| send(with_bearer(request.clone(), token)),
-            is_refused,
-        )?
-        .map_err(SendError::Send)
+        self.twice(|token| send(token.authorize(request.clone())), is_refused)?
+            .map_err(SendError::Send)
     }
 
     /// Tells that the service refused an access token (401), so that the next is another. Those who
@@ -193,12 +190,6 @@ impl Session {
             attempt(&next)
         })
     }
-}
-
-fn with_bearer<B>(mut request: Request<B>, token: &Token) -> Request<B> {
-    let headers = request.headers_mut();
-    headers.insert(header::AUTHORIZATION, token.bearer());
-    request
 }
 
 impl Shared {

@@ -205,7 +205,12 @@ impl Session {
         }
         let swapped = match outcome {
             Ok(swapped) => swapped,
-            Err(error) => return self.store_failed(now, error),
+            Err(error) => {
+                if let Stage::Storing(change) = &mut self.stage {
+                    change.doubt(self.record.as_ref());
+                }
+                return self.store_failed(now, error);
+            }
         };
         self.store_failure = None;
         let stage = mem::replace(&mut self.stage, Stage::Resting);

@@ -36,9 +36,10 @@
 //!                            └── Load ◀────────────────────────────┘
 //! ```
 //!
-//! Whoever polls meanwhile is told to use the old token ([`Ready`](Step::Ready)) as long as it is good, and to
-//! [`Wait`](Step::Wait) when it is not. So new tokens are stored before anybody uses them, the old
-//! ones are kept until then, and of all processes that share a store one refreshes at a time.
+//! Whoever polls meanwhile is told to use the old token ([`Ready`](Step::Ready)) as long as it is
+//! good, and to [`Wait`](Step::Wait) when it is not. So new tokens are stored before anybody uses
+//! them, the old ones are kept until then, and of all processes that share a store one refreshes at a
+//! time.
 
 mod error;
 mod machine;

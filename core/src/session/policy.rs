@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionPolicy {
     /// How long before its expiry an access token is refreshed at the latest. An outage of the
-    /// service that is shorter than this is not noticed by users.
+    /// service that is shorter than this fails nobody who uses the session meanwhile.
     pub margin: Duration,
     /// The span, before the margin, over which refreshes are spread at random, so that sessions
     /// that began together do not refresh together.

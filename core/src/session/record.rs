@@ -3,6 +3,8 @@
 use alloc::{borrow::ToOwned, format, string::String};
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::{
     json::{self, Value},
     malformed::Problem,
@@ -121,12 +123,10 @@ impl Record {
         let at = at.map_or_else(|| "null".to_owned(), |at| format!("{}", at.as_secs()));
         // A map of strings and numbers has nothing that could not be written.
         let tokens = serde_json::to_string(&ExposedTokenSet::from(self.content.tokens.clone()));
+        let tokens = Zeroizing::new(tokens.unwrap_or_default());
         format!(
             r#"{{"format":{FORMAT},"version":{},"grant":{},"refresh":"{refresh}","at":{at},"failures":{},"tokens":{}}}"#,
-            self.version,
-            self.content.grant,
-            self.content.failures,
-            tokens.unwrap_or_default(),
+            self.version, self.content.grant, self.content.failures, *tokens,
         )
     }
 

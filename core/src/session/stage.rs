@@ -28,6 +28,9 @@ pub(super) struct Change {
 pub(super) enum Origin {
     /// The user has authorized.
     Authorization,
+    /// The user has authorized, and the store has failed since: it may have stored it all the same,
+    /// in the place of the grant `over`, and the user may have authorized elsewhere.
+    DoubtfulAuthorization { over: Option<u64> },
     /// The service refreshed these tokens.
     Refresh(TokenSet),
     /// A refresh failed.
@@ -54,14 +57,23 @@ impl Stage {
 }
 
 impl Change {
+    /// Notes that the store failed to put this change in the place of `record`.
+    pub(super) fn doubt(&mut self, record: Option<&Record>) {
+        if let Origin::Authorization = self.origin {
+            let over = record.map(|record| record.content().grant);
+            self.origin = Origin::DoubtfulAuthorization { over };
+        }
+    }
+
     /// Whether this change is still to be stored after somebody else has stored `loaded`.
     pub(super) fn still_counts(&self, loaded: Option<&Record>) -> bool {
+        let there = loaded.map(|record| record.content().grant);
         match &self.origin {
-            // The user's word counts, unless it is there already: a store that said that it failed
-            // may have done it, and the tokens have been refreshed since.
-            Origin::Authorization => {
-                loaded.is_none_or(|record| record.content().grant != self.content.grant)
-            }
+            // The user's word counts, unless it is there already: whoever stored it may have been
+            // given up, and the tokens have been refreshed since.
+            Origin::Authorization => there != Some(self.content.grant),
+            // It counts if nothing has come of it, and nobody has stored another.
+            Origin::DoubtfulAuthorization { over } => there == *over,
             // Tokens that nobody else has replaced. A record that was removed stays so.
             Origin::Refresh(of) => loaded.is_some_and(|record| record.tokens() == of),
             // Whoever was faster finds out by themselves.

@@ -2,18 +2,31 @@
 
 use std::{
     error::Error,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use dropbox_sign_oauth::session::{InvalidRecord, Record, Swapped};
-use tempfile::NamedTempFile;
+use fs4::TryLockError;
 use zeroize::Zeroizing;
 
 use crate::Store;
+
+/// How long it is waited for others that compare and swap: they take milliseconds, unless one of them
+/// was stopped in the middle.
+const LOCK_TIME: Duration = Duration::from_secs(10);
+
+/// How often a lock that others have is tried.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// The most bytes that are read: far more than a record with the longest tokens that a response can
+/// carry.
+const MAX_LEN: u64 = 1024 * 1024;
 
 /// A file that the processes of one machine share, for one session.
 ///
@@ -21,7 +34,8 @@ use crate::Store;
 /// whoever reads it, also after a crash, finds the old record or the new one. On Unix only its owner
 /// can read it (mode 0600). Beside it there is a file of the same name with `.lock` at the end,
 /// which is empty, and locked while a record is compared and swapped; the system unlocks it when a
-/// process dies. Both stay where they are.
+/// process dies. Both stay where they are. One with `.tmp` at the end is there while a record is
+/// written; what a process that died has left of it is removed by the next who writes.
 ///
 /// Locks need a local disk: over NFS they may not hold.
 ///
@@ -39,6 +53,7 @@ pub struct FileStore {
     path: PathBuf,
     folder: PathBuf,
     lock: PathBuf,
+    temporary: PathBuf,
 }
 
 impl FileStore {
@@ -55,11 +70,17 @@ impl FileStore {
             path: path.clone(),
             problem: Problem::Place(error),
         };
-        let (folder, lock) = beside(&path).map_err(failed)?;
+        let (folder, name) = parts(&path).map_err(failed)?;
+        let beside = |suffix: &str| {
+            let mut name = OsString::from(name);
+            name.push(suffix);
+            folder.join(name)
+        };
         let store = Self {
             path: path.clone(),
-            folder,
-            lock,
+            folder: folder.into(),
+            lock: beside(".lock"),
+            temporary: beside(".tmp"),
         };
         store.try_out().map_err(failed)?;
         Ok(store)
@@ -77,45 +98,67 @@ impl FileStore {
         if fs::symlink_metadata(&self.path).is_ok_and(|there| !there.is_file()) {
             return Err(io::Error::other("what is there is no plain file"));
         }
-        self.temporary()?;
-        self.locked().map(drop)
+        let _locked = self.locked(LOCK_TIME)?;
+        self.create_temporary()?;
+        fs::remove_file(&self.temporary)
     }
 
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        // Nobody else can read it, from its first moment on.
-        tempfile::Builder::new()
-            .prefix(".")
-            .suffix(".tmp")
-            .tempfile_in(&self.folder)
+    /// Creates the file that is to replace the record, which needs the lock. Nobody else can read
+    /// it, from its first moment on.
+    fn create_temporary(&self) -> io::Result<File> {
+        match fs::remove_file(&self.temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => for_owner(OpenOptions::new().write(true).create_new(true)).open(&self.temporary),
+        }
     }
 
     /// Locks the store against all other processes and threads, until the file is dropped.
-    fn locked(&self) -> io::Result<File> {
+    fn locked(&self, within: Duration) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.lock)?;
-        fs4::FileExt::lock(&file)?;
-        Ok(file)
+        let options = options.create(true).truncate(false).write(true);
+        let file = for_owner(options).open(&self.lock)?;
+        let begun = Instant::now();
+        loop {
+            match fs4::FileExt::try_lock(&file) {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < within => {
+                    thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = format!("another process has held it for {within:?}");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                }
+            }
+        }
     }
 
     fn read(&self) -> Result<Option<Record>, Problem> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => Zeroizing::new(text),
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Problem::Read(error)),
         };
+        let mut text = Zeroizing::new(String::new());
+        file.take(MAX_LEN)
+            .read_to_string(&mut text)
+            .map_err(Problem::Read)?;
         Record::from_json(&text).map(Some).map_err(Problem::Record)
     }
 
     fn replace(&self, record: &Record) -> io::Result<()> {
-        let mut text = Zeroizing::new(record.to_exposed_json());
-        text.push('\n');
-        let mut file = self.temporary()?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
+        let text = Zeroizing::new(record.to_exposed_json());
+        let mut file = self.create_temporary()?;
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.write_all(b"\n"))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&self.temporary, &self.path));
+        if let Err(error) = written {
+            // What is left there is worth less than the first error.
+            let _ = fs::remove_file(&self.temporary);
+            return Err(error);
+        }
         // The new name must reach the disk too; only Unix opens a folder for that.
         #[cfg(unix)]
         File::open(&self.folder)?.sync_all()?;
@@ -123,7 +166,7 @@ impl FileStore {
     }
 
     fn swap(&self, expected: Option<u64>, new: &Record) -> Result<Swapped, Problem> {
-        let _locked = self.locked().map_err(Problem::Lock)?;
+        let _locked = self.locked(LOCK_TIME).map_err(Problem::Lock)?;
         if self.read()?.as_ref().map(Record::version) != expected {
             return Ok(Swapped::No);
         }
@@ -137,20 +180,22 @@ impl FileStore {
     }
 }
 
-/// The folder of a file, and its lock in it.
-fn beside(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
+/// The folder of a file, and its name.
+fn parts(path: &Path) -> io::Result<(&Path, &OsStr)> {
     // `file_name` drops a separator or a dot at the end, and a rename does not.
     if path.components().as_path().as_os_str() != path.as_os_str() {
         return Err(io::Error::other("the path names a folder"));
     }
-    let name = path.file_name();
-    let mut lock = OsString::from(name.ok_or_else(|| io::Error::other("the path names no file"))?);
-    lock.push(".lock");
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    Ok((folder.into(), folder.join(lock)))
+    let name = path.file_name().zip(path.parent());
+    let (name, folder) = name.ok_or_else(|| io::Error::other("the path names no file"))?;
+    Ok((folder, name))
+}
+
+/// What is created with these options is for its owner alone, where the system has modes.
+fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 impl Store for FileStore {
@@ -213,5 +258,21 @@ impl Error for FileStoreError {
             | Problem::Write(error) => error.source(),
             Problem::Record(error) => error.source(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_others_keep_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("session.json")).unwrap();
+        let held = store.locked(Duration::ZERO).unwrap();
+        let error = store.locked(Duration::ZERO).unwrap_err();
+        assert_eq!(error.to_string(), "another process has held it for 0ns");
+        drop(held);
+        assert!(store.locked(Duration::ZERO).is_ok());
     }
 }

@@ -83,6 +83,8 @@ fn a_file_is_for_its_owner_and_leaves_nothing_behind() {
     assert_eq!(store.path(), path);
     assert_eq!(names(folder.path()), ["session.json.lock"]);
     store.compare_and_swap(None, &record(1)).unwrap();
+    // What a process that died has left is not in the way, nor kept.
+    fs::write(folder.path().join("session.json.tmp"), "half a reco").unwrap();
     store.compare_and_swap(Some(1), &record(2)).unwrap();
     assert_eq!(names(folder.path()), ["session.json", "session.json.lock"]);
     assert_eq!(

@@ -93,9 +93,10 @@ fn goals(out: &mut String, data: &Data) -> fmt::Result {
          searching for its end, tens of bytes at a time, and no other body can be: names and values \
          are looked at one by one. Against a response of the usual length a hostile body costs \
          about twice as much a byte, for it is read up to its first surprise, and then by the \
-         general reader. Times of one run swing with the machine: how far the rounds of one load lie \
-         apart stands in brackets below, and by instructions, which do not swing, a whole exchange \
-         took 0.30 of oauth2's and 0.47 of that by hand when they were counted.\n"
+         general reader. Times of one run swing with the \
+         machine: how far the rounds of one load lie apart stands in brackets below, and criterion \
+         measures one subject after another, so that a slow minute of the machine falls on one of \
+         them.\n"
     )?;
     Ok(())
 }
