@@ -51,8 +51,8 @@ fn introduction(out: &mut String, data: &Data, lock: &str) -> fmt::Result {
         out,
         "# What it costs\n\n\
          Made by `cargo run --release -p dropbox-sign-oauth-benches --bin report`; do not edit it. \
-         Every figure is of one run on one machine: the ratios carry over to others, the times do \
-         not.\n\n\
+         The figures of a section are of one run on one machine: the ratios carry over to others, \
+         the times do not.\n\n\
          Machine: {}, {} cores, {}. {}. Load average when the run began: {}.",
         machine.cpu, machine.cores, machine.system, machine.rustc, machine.load
     )?;
@@ -93,10 +93,12 @@ fn goals(out: &mut String, data: &Data) -> fmt::Result {
          searching for its end, tens of bytes at a time, and no other body can be: names and values \
          are looked at one by one. Against a response of the usual length a hostile body costs \
          about twice as much a byte, for it is read up to its first surprise, and then by the \
-         general reader. Times of one run swing with the \
-         machine: how far the rounds of one load lie apart stands in brackets below, and criterion \
-         measures one subject after another, so that a slow minute of the machine falls on one of \
-         them.\n"
+         general reader. Of a whole exchange, reading the JSON is a quarter and the allocator a \
+         seventh, counted in instructions; what is left between it and its goal is spread over many \
+         small things, wiping and checks among them, which stay.\n\n\
+         Times swing with the machine: how far the rounds of one load lie apart stands in brackets \
+         below, and criterion measures one subject after another, so that a slow minute falls on \
+         one of them.\n"
     )?;
     Ok(())
 }
