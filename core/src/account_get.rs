@@ -74,9 +74,10 @@ impl Operation for AccountGet {
         let Some(account) = account else {
             return Err(response::no_result(&response, error, "account", &secrets));
         };
-        let [account_id, email_address] = account
-            .object(["account_id", "email_address"])
-            .map_err(malformed)?;
+        let account = account.object();
+        let account = account.ok_or(malformed(Problem::InvalidMember("account")))?;
+        let [account_id, email_address] =
+            json::object(account, ["account_id", "email_address"]).map_err(malformed)?;
         let text = |name, value: Option<Value<'_>>| {
             let value = value.ok_or(malformed(Problem::MissingMember(name)))?;
             let text = value.string().filter(|text| {
@@ -146,7 +147,7 @@ mod tests {
                 r#"{"account":{"account_id":"5008","email_address":"m\u001b[2J"}}"#,
                 Err("`account.email_address` has an invalid value"),
             ),
-            (r#"{"account":7}"#, Err("the body is not a JSON object")),
+            (r#"{"account":7}"#, Err("`account` has an invalid value")),
             (r#"{"team":{}}"#, Err("`account` is missing")),
             (
                 r#"{"error":{"error_name":"unauthorized","error_msg":"NWNiOTMx is old"}}"#,

@@ -61,10 +61,8 @@ pub enum Problem {
     NotUtf8,
     /// A body that is not JSON, or goes on after it.
     NotJson {
-        /// The line of the first mistake, from 1 on.
-        line: usize,
-        /// Its column, from 0 on.
-        column: usize,
+        /// How many bytes stand before the first mistake.
+        offset: usize,
     },
     /// JSON whose top level is not an object.
     NotAnObject,
@@ -84,9 +82,7 @@ impl fmt::Display for Problem {
             Self::ContentEncoding => f.write_str("the content is encoded, which was not asked for"),
             Self::EmptyBody => f.write_str("the body is empty"),
             Self::NotUtf8 => f.write_str("the body is not UTF-8"),
-            Self::NotJson { line, column } => {
-                write!(f, "the body is not JSON (line {line}, column {column})")
-            }
+            Self::NotJson { offset } => write!(f, "the body is not JSON (after {offset} bytes)"),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
             Self::DuplicateMember(name) => write!(f, "`{name}` stands there twice"),
             Self::MissingMember(name) => write!(f, "`{name}` is missing"),

@@ -46,8 +46,9 @@ pub(crate) struct Prepared {
     pub(crate) credentials: Secret,
     /// The credentials of the Basic header, as they stand there: empty for none.
     basic: Secret,
-    /// The headers of both token requests.
-    token_headers: HeaderMap,
+    /// The requests to the token endpoint, but for their bodies.
+    generate: Request<()>,
+    refresh: Request<()>,
 }
 
 impl Prepared {
@@ -68,11 +69,17 @@ impl Prepared {
             Authorization::ApiKey(key) => base64_pair(key.expose(), ""),
             Authorization::None => Secret::new(""),
         };
-        let token_headers = token_headers(&basic);
-        let credentials = json::render(&[
-            json::Part::Member("client_id", &client_id),
-            json::Part::Member("client_secret", client_secret.expose()),
-        ]);
+        let headers = token_headers(&basic);
+        let generate = token_request(endpoints.token(), headers.clone());
+        let refresh = token_request(endpoints.refresh(), headers);
+        let credentials = [
+            r#""client_id":""#,
+            &json::escaped(&client_id),
+            r#"","client_secret":""#,
+            &json::escaped(client_secret.expose()),
+            "\"",
+        ];
+        let credentials = Secret::new(&Zeroizing::new(credentials.concat()));
         Self {
             client_id,
             client_secret,
@@ -81,17 +88,19 @@ impl Prepared {
             endpoints,
             credentials,
             basic,
-            token_headers,
+            generate,
+            refresh,
         }
     }
 
-    /// A request to the token endpoint.
-    pub(crate) fn token_request(&self, endpoint: &Uri, body: Vec<u8>) -> Request<Vec<u8>> {
-        let mut request = Request::new(body);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.clone();
-        *request.headers_mut() = self.token_headers.clone();
-        request
+    /// The request that exchanges a code, with the JSON that these pieces make.
+    pub(crate) fn generate_request(&self, json: &[&str]) -> Request<Vec<u8>> {
+        with_body(&self.generate, json)
+    }
+
+    /// The request that refreshes a token, with the JSON that these pieces make.
+    pub(crate) fn refresh_request(&self, json: &[&str]) -> Request<Vec<u8>> {
+        with_body(&self.refresh, json)
     }
 
     /// What of a token request a server may echo, and nobody may see: the client secret, the API
@@ -127,6 +136,21 @@ fn form_encoded(text: &str) -> Zeroizing<String> {
 fn base64_pair(user: &str, password: &str) -> Secret {
     let pair = Zeroizing::new([user, password].join(":"));
     Secret::new(&Zeroizing::new(BASE64_STANDARD.encode(pair.as_bytes())))
+}
+
+fn token_request(endpoint: &Uri, headers: HeaderMap) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = endpoint.clone();
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The request with a body in a buffer of exactly its size, so that no growth leaves a copy of a
+/// secret behind.
+fn with_body(request: &Request<()>, json: &[&str]) -> Request<Vec<u8>> {
+    let body = json.concat().into_bytes();
+    request.clone().map(|()| body)
 }
 
 /// The headers of both token requests.

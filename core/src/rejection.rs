@@ -60,7 +60,7 @@ impl Rejection {
         } else {
             let names = ["error_name", "error_msg", "error_path"];
             let [name, message, path] = error
-                .and_then(|error| error.object(names).ok())
+                .and_then(|error| json::object(error.object()?, names).ok())
                 .unwrap_or_default();
             (text(name), text(message), text(path))
         };

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use crate::{
     callback::AuthorizationCode,
     error::Error,
-    json::{self, Part},
+    json,
     operation::{Operation, Replay},
     prepared::Prepared,
     token_response::{self, TokenResponse},
@@ -39,13 +39,16 @@ impl Operation for TokenGenerate {
 
     fn request(&self) -> Request<Vec<u8>> {
         // The order is that of the vendor's SDKs, so that bodies can be compared byte for byte.
-        let body = json::write_object(&[
-            Part::Rendered(self.app.credentials.expose()),
-            Part::Member("code", self.code.expose()),
-            Part::Rendered(r#""grant_type":"authorization_code""#),
-            Part::Member("state", self.code.state().as_str()),
-        ]);
-        self.app.token_request(self.app.endpoints.token(), body)
+        let body = [
+            "{",
+            self.app.credentials.expose(),
+            r#","code":""#,
+            &json::escaped(self.code.expose()),
+            r#"","grant_type":"authorization_code","state":""#,
+            &json::escaped(self.code.state().as_str()),
+            r#""}"#,
+        ];
+        self.app.generate_request(&body)
     }
 
     fn parse<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<TokenResponse, Error> {

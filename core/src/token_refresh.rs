@@ -9,7 +9,7 @@ use http::{Request, Response};
 
 use crate::{
     error::Error,
-    json::{self, Part},
+    json,
     operation::{Operation, Replay},
     prepared::Prepared,
     token::Token,
@@ -46,18 +46,20 @@ impl Operation for TokenRefresh {
     }
 
     fn request(&self) -> Request<Vec<u8>> {
-        let parts = [
-            Part::Rendered(r#""grant_type":"refresh_token""#),
-            Part::Member("refresh_token", self.refresh_token.expose()),
-            Part::Rendered(self.app.credentials.expose()),
-        ];
-        let body = if self.app.refresh_with_credentials {
-            json::write_object(&parts)
+        let (comma, credentials) = if self.app.refresh_with_credentials {
+            (",", self.app.credentials.expose())
         } else {
-            let [grant_type, refresh_token, _] = parts;
-            json::write_object(&[grant_type, refresh_token])
+            ("", "")
         };
-        self.app.token_request(self.app.endpoints.refresh(), body)
+        let body = [
+            r#"{"grant_type":"refresh_token","refresh_token":""#,
+            &json::escaped(self.refresh_token.expose()),
+            "\"",
+            comma,
+            credentials,
+            "}",
+        ];
+        self.app.refresh_request(&body)
     }
 
     fn parse<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<TokenResponse, Error> {

@@ -128,9 +128,9 @@ fn token(value: Value<'_>) -> Option<Token> {
 
 /// The expiry that `expires_in` means; `None` for a value that means none.
 fn expiry(value: Value<'_>) -> Option<Expiry> {
-    let seconds = match value {
-        Value::Other(json) => whole_seconds(json).or_else(|| integral_float(json))?,
-        Value::Plain(_) | Value::Escaped(_) => whole_seconds(&value.string()?)?,
+    let seconds = match value.number() {
+        Some(number) => whole_seconds(number).or_else(|| integral_float(number))?,
+        None => whole_seconds(&value.string()?)?,
     };
     Some(if seconds > MAX_LIFETIME_SECS {
         Expiry::At(UnixTime::from_secs(seconds))
@@ -267,15 +267,15 @@ mod tests {
             (r#"["a","Bearer","r",1,null]"#, OBJECT),
             (
                 "\u{feff}{\"access_token\":\"a\"}",
-                "the body is not JSON (line 1, column 1)",
+                "the body is not JSON (after 0 bytes)",
             ),
             (
                 r#"{"access_token":"a"}{}"#,
-                "the body is not JSON (line 1, column 21)",
+                "the body is not JSON (after 20 bytes)",
             ),
             (
                 r#"{"access_token":"a",}"#,
-                "the body is not JSON (line 1, column 21)",
+                "the body is not JSON (after 20 bytes)",
             ),
             ("", "the body is empty"),
             (

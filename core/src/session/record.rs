@@ -170,19 +170,17 @@ impl Record {
 }
 
 fn number(name: &'static str, value: Option<Value<'_>>) -> Result<u64, Problem> {
-    let number = match value.ok_or(Problem::MissingMember(name))? {
-        Value::Other(json) => json.parse().ok(),
-        Value::Plain(_) | Value::Escaped(_) => None,
-    };
+    let value = value.ok_or(Problem::MissingMember(name))?;
+    let number = value.number().and_then(|number| number.parse().ok());
     number.ok_or(Problem::InvalidMember(name))
 }
 
 fn token_set(value: Option<Value<'_>>) -> Result<TokenSet, Problem> {
-    let tokens = match value.ok_or(Problem::MissingMember("tokens"))? {
-        Value::Other(json) => serde_json::from_str::<ExposedTokenSet>(json).ok(),
-        Value::Plain(_) | Value::Escaped(_) => None,
-    };
-    let tokens = tokens.ok_or(Problem::InvalidMember("tokens"))?;
+    let value = value.ok_or(Problem::MissingMember("tokens"))?;
+    let tokens = value
+        .object()
+        .and_then(|json| serde_json::from_str(json).ok());
+    let tokens: ExposedTokenSet = tokens.ok_or(Problem::InvalidMember("tokens"))?;
     Ok(tokens.into())
 }
 
@@ -213,8 +211,8 @@ impl fmt::Display for InvalidRecord {
             Fault::Damaged(problem) => {
                 f.write_str("the stored record is damaged: ")?;
                 match problem {
-                    Problem::NotJson { line, column } => {
-                        write!(f, "it is not JSON (line {line}, column {column})")?;
+                    Problem::NotJson { offset } => {
+                        write!(f, "it is not JSON (after {offset} bytes)")?;
                     }
                     Problem::NotAnObject => f.write_str("it is not a JSON object")?,
                     problem => problem.fmt(f)?,
@@ -297,7 +295,7 @@ mod tests {
             ),
             (
                 String::new(),
-                "the stored record is damaged: it is not JSON (line 1, column 0); it is \
+                "the stored record is damaged: it is not JSON (after 0 bytes); it is \
                  left as it is, so mend it, or remove it and let the user authorize again",
             ),
         ] {

@@ -108,12 +108,12 @@ fn what_cannot_be_read_is_left_as_it_is() {
     for (text, message) in [
         (
             whole[..40].to_owned(),
-            "the stored record is damaged: it is not JSON (line 1, column 40); it is left as it \
+            "the stored record is damaged: it is not JSON (after 40 bytes); it is left as it \
              is, so mend it, or remove it and let the user authorize again",
         ),
         (
             String::new(),
-            "the stored record is damaged: it is not JSON (line 1, column 0); it is left as it \
+            "the stored record is damaged: it is not JSON (after 0 bytes); it is left as it \
              is, so mend it, or remove it and let the user authorize again",
         ),
         (
