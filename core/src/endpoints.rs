@@ -7,11 +7,6 @@ use http::{Uri, uri::Authority};
 
 use crate::transport::{InsecureUri, PlainHttp};
 
-/// The vendor's host for the authorize page and the token endpoint.
-const APP_BASE: &str = "https://app.hellosign.com";
-/// The vendor's host for the API.
-const API_BASE: &str = "https://api.hellosign.com";
-
 /// The addresses of the service.
 ///
 /// The default is the vendor's: `https://app.hellosign.com` for authorize and token,
@@ -32,10 +27,15 @@ impl Endpoints {
     /// [`InvalidEndpoint`] if a base is not an absolute `http` or `https` URI of a host and an
     /// optional path alone, or if `plain_http` does not allow it.
     pub fn new(app: &str, api: &str, plain_http: PlainHttp) -> Result<Self, InvalidEndpoint> {
-        Self::below(
-            checked_base(app, plain_http)?,
-            checked_base(api, plain_http)?,
-        )
+        let app = checked_base(app, plain_http)?;
+        let api = checked_base(api, plain_http)?;
+        let uri = |text: String| Uri::try_from(text).map_err(|_| InvalidEndpoint::NotAbsolute);
+        Ok(Self {
+            authorize: uri(format!("{app}/oauth/authorize"))?,
+            token: uri(format!("{app}/oauth/token"))?,
+            refresh: uri(format!("{app}/oauth/token?refresh"))?,
+            account: uri(format!("{api}/v3/account"))?,
+        })
     }
 
     /// All endpoints below one base, which must be `https` or on this machine: a sandbox or a
@@ -45,16 +45,6 @@ impl Endpoints {
     /// As [`Endpoints::new`].
     pub fn at(base: &str) -> Result<Self, InvalidEndpoint> {
         Self::new(base, base, PlainHttp::LoopbackOnly)
-    }
-
-    fn below(app: &str, api: &str) -> Result<Self, InvalidEndpoint> {
-        let uri = |text: String| Uri::try_from(text).map_err(|_| InvalidEndpoint::NotAbsolute);
-        Ok(Self {
-            authorize: uri(format!("{app}/oauth/authorize"))?,
-            token: uri(format!("{app}/oauth/token"))?,
-            refresh: uri(format!("{app}/oauth/token?refresh"))?,
-            account: uri(format!("{api}/v3/account"))?,
-        })
     }
 
     /// The authorization endpoint (RFC 6749 §3.1), a page for the user's browser.
@@ -83,12 +73,14 @@ impl Endpoints {
 }
 
 impl Default for Endpoints {
-    #[expect(
-        clippy::expect_used,
-        reason = "the bases are this file's own constants"
-    )]
     fn default() -> Self {
-        Self::below(APP_BASE, API_BASE).expect("the vendor's addresses are URIs")
+        // Static texts are cloned for each request without a count of who shares them.
+        Self {
+            authorize: Uri::from_static("https://app.hellosign.com/oauth/authorize"),
+            token: Uri::from_static("https://app.hellosign.com/oauth/token"),
+            refresh: Uri::from_static("https://app.hellosign.com/oauth/token?refresh"),
+            account: Uri::from_static("https://api.hellosign.com/v3/account"),
+        }
     }
 }
 

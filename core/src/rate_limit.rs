@@ -5,12 +5,16 @@
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::time::{LAST_SECOND, UnixTime};
 
-/// What the names of the rate limit's headers begin with; `http` has them in lower case.
-const PREFIX: &str = "x-ratelimit-";
+static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+/// As the vendor's reference spells it.
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+/// As it is seen on the wire.
+static LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The rate limit that a response reports; what it leaves out, or garbles, is `None`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -31,20 +35,13 @@ impl RateLimit {
         let mut read = Self::default();
         // One pass over a few headers takes less time than a lookup for each name.
         for (name, value) in headers {
-            let Some(name) = name.as_str().strip_prefix(PREFIX) else {
-                continue;
-            };
-            match name {
-                "limit" => read.limit = read.limit.or_else(|| number(value)),
-                // The second spelling is that of the wire, the first that of the reference.
-                "remaining" | "limit-remaining" => {
-                    read.remaining = read.remaining.or_else(|| number(value));
-                }
-                "reset" => {
-                    let reset = number(value).filter(|reset| *reset <= LAST_SECOND);
-                    read.reset = read.reset.or(reset.map(UnixTime::from_secs));
-                }
-                _ => {}
+            if name == LIMIT {
+                read.limit = read.limit.or_else(|| number(value));
+            } else if name == REMAINING || name == LIMIT_REMAINING {
+                read.remaining = read.remaining.or_else(|| number(value));
+            } else if name == RESET {
+                let reset = number(value).filter(|reset| *reset <= LAST_SECOND);
+                read.reset = read.reset.or(reset.map(UnixTime::from_secs));
             }
         }
         read
@@ -127,8 +124,6 @@ fn http_date(text: &str) -> Option<UnixTime> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
