@@ -1,9 +1,6 @@
 //! The texts of a server, made fit to be kept and shown.
 
-use alloc::{string::String, vec::Vec};
-use core::cmp::Reverse;
-
-use zeroize::Zeroizing;
+use alloc::string::String;
 
 use crate::secret::REDACTED;
 
@@ -14,19 +11,45 @@ const MAX_TEXT_CHARS: usize = 512;
 /// Makes a server's text presentable: secrets that it echoes are replaced, characters
 /// that move the cursor or reorder a line become spaces, and the rest is cut at a length for a log.
 pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
-    let mut secrets: Vec<&str> = secrets.iter().copied().filter(|s| !s.is_empty()).collect();
-    // The longest first: a secret inside another one must not break the longer match up.
-    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
-    let mut text = Zeroizing::new(String::from(text));
-    for secret in secrets {
-        if text.contains(secret) {
-            text = Zeroizing::new(text.replace(secret, REDACTED));
+    let mut shown = String::with_capacity(text.len().min(MAX_TEXT_CHARS));
+    let mut room = MAX_TEXT_CHARS;
+    // Secrets may overlap: a character is hidden if it is part of any.
+    let mut hidden_until = 0;
+    for (at, character) in text.char_indices() {
+        let secret = longest_at(text, at, secrets);
+        if secret > 0 && at >= hidden_until {
+            let redacted = REDACTED.get(..room.min(REDACTED.len()));
+            shown.push_str(redacted.unwrap_or_default());
+            room = room.saturating_sub(REDACTED.len());
+        }
+        hidden_until = hidden_until.max(at + secret);
+        if room == 0 {
+            break;
+        }
+        if at >= hidden_until {
+            shown.push(if is_unprintable(character) {
+                ' '
+            } else {
+                character
+            });
+            room -= 1;
         }
     }
-    text.chars()
-        .map(|c| if is_unprintable(c) { ' ' } else { c })
-        .take(MAX_TEXT_CHARS)
-        .collect()
+    shown
+}
+
+/// The length of the longest secret that stands at a place; 0 if none does.
+fn longest_at(text: &str, at: usize, secrets: &[&str]) -> usize {
+    let rest = text.as_bytes().get(at..).unwrap_or_default();
+    let stands_there = |secret: &&&str| {
+        // Most are ruled out by their first byte, without a call.
+        secret.as_bytes().first() == rest.first() && rest.starts_with(secret.as_bytes())
+    };
+    let lengths = secrets
+        .iter()
+        .filter(stands_there)
+        .map(|secret| secret.len());
+    lengths.max().unwrap_or(0)
 }
 
 fn is_unprintable(c: char) -> bool {
@@ -44,12 +67,25 @@ mod tests {
             ("plain", &[][..], "plain"),
             ("your key s3cret!", &["s3cret"], "your key [redacted]!"),
             ("abcd", &["bc", "abcd"], "[redacted]"),
+            ("xabcdx", &["ab", "bcd"], "x[redacted]x"),
+            ("ababab", &["ab"], "[redacted][redacted][redacted]"),
+            ("aaab", &["aa"], "[redacted]b"),
+            ("é\u{7}é", &["\u{7}"], "é[redacted]é"),
             ("nothing", &[""], "nothing"),
             ("two\r\nlines\u{1b}[2J", &[], "two  lines [2J"),
             ("\u{202e}gpj", &[], " gpj"),
         ] {
             assert_eq!(presentable(text, secrets), shown);
         }
-        assert_eq!(presentable(&"é".repeat(600), &[]).chars().count(), 512);
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!(presentable(&"é".repeat(600), &[]), "é".repeat(512));
+        let cut_within = presentable(&("x".repeat(505) + "s3cret!"), &["s3cret"]);
+        assert_eq!(cut_within, "x".repeat(505) + "[redact");
+        // A secret that is longer than the text that is kept is hidden all the same.
+        let secret = "s3cret".repeat(100);
+        assert_eq!(presentable(&secret, &[&secret]), "[redacted]");
     }
 }
