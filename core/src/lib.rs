@@ -58,7 +58,8 @@
 //! # Secrets
 //! The types of this crate never show a secret, by `Debug`, by `Display` or in an error, and wipe
 //! their buffers on drop. What leaves them is out of their hands: the request and the response
-//! that an HTTP client copies, the header map, what a store's serializer and the allocator keep.
+//! that an HTTP client copies, the header map, what the allocator keeps, and `serde_json` where a
+//! session is stored.
 
 #![no_std]
 #![deny(

@@ -61,7 +61,7 @@ pub enum Problem {
     NotUtf8,
     /// A body that is not JSON, or goes on after it.
     NotJson {
-        /// How many bytes stand before the first mistake.
+        /// How many bytes stand before the first thing that is not JSON.
         offset: usize,
     },
     /// JSON whose top level is not an object.

@@ -8,6 +8,13 @@ use crate::secret::REDACTED;
 /// line.
 const MAX_TEXT_CHARS: usize = 512;
 
+/// The longest part of a text that is looked at, in characters: there may be secrets to leave out.
+const MAX_READ_CHARS: usize = 4 * MAX_TEXT_CHARS;
+
+/// How much of a secret has to stand in a text to be taken for all of it, in bytes. A server may
+/// choose tokens as long as a body, and to compare them at each place would take long.
+const TELLING_LEN: usize = 64;
+
 /// Makes a server's text presentable: secrets that it echoes are replaced, characters
 /// that move the cursor or reorder a line become spaces, and the rest is cut at a length for a log.
 pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
@@ -15,7 +22,7 @@ pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
     let mut room = MAX_TEXT_CHARS;
     // Secrets may overlap: a character is hidden if it is part of any.
     let mut hidden_until = 0;
-    for (at, character) in text.char_indices() {
+    for (at, character) in text.char_indices().take(MAX_READ_CHARS) {
         let secret = longest_at(text, at, secrets);
         if secret > 0 && at >= hidden_until {
             let redacted = REDACTED.get(..room.min(REDACTED.len()));
@@ -42,8 +49,10 @@ pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
 fn longest_at(text: &str, at: usize, secrets: &[&str]) -> usize {
     let rest = text.as_bytes().get(at..).unwrap_or_default();
     let stands_there = |secret: &&&str| {
+        let secret = secret.as_bytes();
         // Most are ruled out by their first byte, without a call.
-        secret.as_bytes().first() == rest.first() && rest.starts_with(secret.as_bytes())
+        secret.first() == rest.first()
+            && rest.starts_with(secret.get(..TELLING_LEN).unwrap_or(secret))
     };
     let lengths = secrets
         .iter()
@@ -84,8 +93,15 @@ mod tests {
         assert_eq!(presentable(&"é".repeat(600), &[]), "é".repeat(512));
         let cut_within = presentable(&("x".repeat(505) + "s3cret!"), &["s3cret"]);
         assert_eq!(cut_within, "x".repeat(505) + "[redact");
-        // A secret that is longer than the text that is kept is hidden all the same.
+        // What is read is cut, too.
+        let secrets = presentable(&("s3cret".repeat(1000) + "tail"), &["s3cret", "t3cret"]);
+        assert_eq!(secrets.len(), MAX_TEXT_CHARS);
         let secret = "s3cret".repeat(100);
-        assert_eq!(presentable(&secret, &[&secret]), "[redacted]");
+        let text = secret.repeat(100) + "tail";
+        let overlapping = presentable(&text, &[&secret]);
+        assert_eq!(overlapping, "[redacted]");
+        // Of a long secret that is echoed in part, nothing is shown.
+        let in_part = [&secret[..TELLING_LEN], "!"].concat();
+        assert_eq!(presentable(&in_part, &[&secret]), "[redacted]");
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Deref;
 
 use zeroize::Zeroizing;
 
-use super::scan::{self, Mistake, Next, Quoted};
+use super::scan::{self, Container, Mistake, Next, Quoted};
 use crate::malformed::Problem;
 
 /// A value that was read, and that no one has judged.
@@ -30,9 +30,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text of a string that is no secret, decoded in a buffer that is used again and again.
+    /// The text of a name, decoded in a buffer that is used again and again, and is not wiped.
     #[inline]
-    fn string_in<'t>(self, buffer: &'t mut String) -> Option<&'t str>
+    fn name_in<'t>(self, buffer: &'t mut String) -> Option<&'t str>
     where
         'a: 't,
     {
@@ -105,7 +105,7 @@ pub(crate) fn object<'a, const N: usize>(
     at += 1;
     let mut is_first = true;
     loop {
-        let member = match scan::next(json, at, b'}', is_first)? {
+        let member = match scan::next(json, at, Container::Object, is_first)? {
             Next::Item(start) => start,
             Next::End(end) => {
                 scan::end(json, end)?;
@@ -121,7 +121,7 @@ pub(crate) fn object<'a, const N: usize>(
             let end = scan::value(json, start)?;
             (Value::Other(text.get(start..end).unwrap_or_default()), end)
         };
-        if let Some(name) = name.string_in(&mut buffer) {
+        if let Some(name) = name.name_in(&mut buffer) {
             let mut places = names.iter().zip(&mut values);
             if let Some((name, place)) = places.find(|(known, _)| **known == name) {
                 if place.replace(value).is_some() {
@@ -170,6 +170,9 @@ fn unescape_into(text: &mut String, escaped: &str) -> Option<()> {
             rest = after;
         } else {
             let (plain, after) = rest.split_at_checked(scan::ordinary(rest.as_bytes()))?;
+            if plain.is_empty() {
+                return None;
+            }
             text.push_str(plain);
             rest = after;
         }

@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-/// The position of the first byte that is not JSON.
+/// Where the first thing begins that is not JSON.
 pub(super) struct Mistake(pub(super) usize);
 
 type End = Result<usize, Mistake>;
@@ -31,44 +31,104 @@ fn scalar(json: &[u8], at: usize) -> End {
     }
 }
 
-/// An object or an array.
+/// An object or an array, as deep as the text is long: it takes no stack.
 fn nested(json: &[u8], mut at: usize) -> End {
-    // What closes each that is open: a stack of its own, whatever the depth.
-    let mut open = Vec::new();
+    let mut open = Open::new();
     loop {
-        let close = match json.get(at) {
-            Some(b'{') => Some(b'}'),
-            Some(b'[') => Some(b']'),
+        let container = match json.get(at) {
+            Some(b'{') => Some(Container::Object),
+            Some(b'[') => Some(Container::Array),
             _ => None,
         };
-        let mut is_first = close.is_some();
-        if let Some(close) = close {
-            open.push(close);
-            at += 1;
-        } else {
-            at = scalar(json, at)?;
-        }
-        // One was opened, or a value has ended, and with it perhaps those around it.
+        at = match container {
+            None => scalar(json, at)?,
+            Some(container) => match next(json, at + 1, container, true)? {
+                Next::End(end) => end,
+                Next::Item(item) => {
+                    open.push(container);
+                    at = item_value(json, item, container)?;
+                    continue;
+                }
+            },
+        };
+        // A value has ended, and with it perhaps those around it.
         loop {
-            let Some(close) = open.last().copied() else {
+            let Some(container) = open.innermost() else {
                 return Ok(at);
             };
-            match next(json, at, close, is_first)? {
-                Next::Item(item) if close == b'}' => at = colon(json, string(json, item)?.end)?,
-                Next::Item(item) => at = item,
+            match next(json, at, container, false)? {
+                Next::Item(item) => {
+                    at = item_value(json, item, container)?;
+                    break;
+                }
                 Next::End(end) => {
                     open.pop();
                     at = end;
-                    is_first = false;
-                    continue;
                 }
             }
-            break;
         }
     }
 }
 
-/// What comes next in an object or an array.
+/// What stands before the value of an item.
+fn item_value(json: &[u8], at: usize, container: Container) -> End {
+    match container {
+        Container::Object => colon(json, string(json, at)?.end),
+        Container::Array => Ok(at),
+    }
+}
+
+/// What holds items.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Container {
+    Object,
+    Array,
+}
+
+/// The containers that are open, whatever their depth: a stack of bits, which are set for objects.
+///
+/// The innermost are in a word, so that a body of many small ones allocates nothing.
+struct Open {
+    /// Its highest bit that is set stands below the stack.
+    word: u64,
+    full_words: Vec<u64>,
+}
+
+impl Open {
+    const EMPTY_WORD: u64 = 1;
+
+    fn new() -> Self {
+        Self {
+            word: Self::EMPTY_WORD,
+            full_words: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, container: Container) {
+        if self.word.leading_zeros() == 0 {
+            self.full_words.push(self.word);
+            self.word = Self::EMPTY_WORD;
+        }
+        self.word = self.word << 1 | u64::from(container == Container::Object);
+    }
+
+    fn innermost(&self) -> Option<Container> {
+        match (self.word, self.word & 1) {
+            (Self::EMPTY_WORD, _) => None,
+            (_, 0) => Some(Container::Array),
+            _ => Some(Container::Object),
+        }
+    }
+
+    fn pop(&mut self) {
+        self.word >>= 1;
+        if self.word == Self::EMPTY_WORD {
+            self.word = self.full_words.pop().unwrap_or(Self::EMPTY_WORD);
+        }
+    }
+}
+
+/// What comes next in a container.
 pub(super) enum Next {
     /// An item, which begins here.
     Item(usize),
@@ -76,8 +136,17 @@ pub(super) enum Next {
     End(usize),
 }
 
-/// What comes next in an object or an array that `close` closes, at its first item or behind one.
-pub(super) fn next(json: &[u8], at: usize, close: u8, is_first: bool) -> Result<Next, Mistake> {
+/// What comes next in a container, at its first item or behind one.
+pub(super) fn next(
+    json: &[u8],
+    at: usize,
+    container: Container,
+    is_first: bool,
+) -> Result<Next, Mistake> {
+    let close = match container {
+        Container::Object => b'}',
+        Container::Array => b']',
+    };
     let at = space(json, at);
     match json.get(at) {
         Some(byte) if *byte == close => Ok(Next::End(at + 1)),
@@ -236,6 +305,31 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
+
+    #[test]
+    fn what_is_open_is_closed_in_reverse() {
+        let is_object = |depth: usize| depth % 3 == 0;
+        for depth in [0, 1, 63, 64, 65, 128, 129, 1000] {
+            let mut open = Open::new();
+            for depth in 0..depth {
+                open.push(if is_object(depth) {
+                    Container::Object
+                } else {
+                    Container::Array
+                });
+            }
+            for depth in (0..depth).rev() {
+                let innermost = open.innermost();
+                assert_eq!(
+                    innermost == Some(Container::Object),
+                    is_object(depth),
+                    "{depth}"
+                );
+                open.pop();
+            }
+            assert_eq!(open.innermost(), None);
+        }
+    }
 
     proptest! {
         #[test]
