@@ -24,7 +24,7 @@ const TIME: Duration = Duration::from_millis(150);
 type Body = fn(len: usize) -> String;
 
 /// What a body is filled up with. The first is honest: the tokens themselves are long.
-const KINDS: [(&str, Body); 10] = [
+const KINDS: [(&str, Body); 13] = [
     ("honest", |len| long_token(len, "NWNiOTMx")),
     ("escaped token", |len| long_token(len, "\\u004e")),
     ("long unknown string", |len| {
@@ -39,6 +39,13 @@ const KINDS: [(&str, Body); 10] = [
     ("duplicates of one unknown", |len| {
         members(len, |_| "\"x\":0".into())
     }),
+    ("numbers of every part", |len| {
+        members(len, |_| "\"x\":-0.0e-0".into())
+    }),
+    ("members of empty objects", |len| {
+        members(len, |_| "\"\":{}".into())
+    }),
+    ("space", |len| unknown(&format!("0{}", repeat(" \n", len)))),
     ("escaped names", |len| {
         members(len, |_| "\"\\u0061ccess_toke\":0".into())
     }),

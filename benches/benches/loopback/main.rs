@@ -38,7 +38,7 @@ const MEASURE: Extent = Extent {
     rounds: 7,
     time: Duration::from_millis(400),
     http: &[1, 16, 256, 2048],
-    https: &[1, 16, 256],
+    https: &[1, 16, 256, 2048],
     threads: &[1, 16],
     in_memory: 2048,
     hold: Duration::from_secs(3),

@@ -106,15 +106,15 @@ pub(crate) fn all(data: &Data) -> Vec<Goal> {
         ),
         goal(
             "parse at the body limit, worst hostile body, each byte",
-            "an honest body as long, one long token",
-            Bound::AtMost(2.0),
-            worst / data.per_byte_at_limit(HONEST),
-        ),
-        goal(
-            "the same",
             "an honest response of the usual length",
             Bound::AtMost(2.0),
             worst / data.per_byte_of_honest(),
+        ),
+        goal(
+            "the same",
+            "an honest body as long, one long token",
+            Bound::AtMost(2.0),
+            worst / data.per_byte_at_limit(HONEST),
         ),
         goal(
             "packages of the core",

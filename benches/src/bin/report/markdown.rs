@@ -89,13 +89,11 @@ fn goals(out: &mut String, data: &Data) -> fmt::Result {
     writeln!(out)?;
     writeln!(
         out,
-        "The two rows of the hostile body are two readings of one goal. A long token is read by \
-         searching for its end, tens of bytes at a time, and no other body can be: names and values \
-         are looked at one by one. Against a response of the usual length a hostile body costs \
-         about twice as much a byte, for it is read up to its first surprise, and then by the \
-         general reader. Of a whole exchange, reading the JSON is a quarter and the allocator a \
-         seventh, counted in instructions; what is left between it and its goal is spread over many \
-         small things, wiping and checks among them, which stay.\n\n\
+        "The two rows of the hostile body are two readings of one goal. The first asks what a hostile \
+         server can cost for each byte that it sends, beside one that answers as documented. The \
+         second asks for the same against a body as long as the limit whose length is that of its \
+         tokens: those are read eight bytes at a time, and names and values of a few bytes cannot \
+         be. To come near it, long tokens would have to be read more slowly.\n\n\
          Times swing with the machine: how far the rounds of one load lie apart stands in brackets \
          below, and criterion measures one subject after another, so that a slow minute falls on \
          one of them.\n"
@@ -108,9 +106,9 @@ fn cpu(out: &mut String, data: &Data) -> fmt::Result {
         out,
         "## CPU and allocations\n\n\
          No IO: a request is built, and a ready response parsed. oauth2 has a client that only \
-         hands that response out, and is given the parameters that the service asks for; *by hand* is `serde_json` and `base64` without the checks, as \
-         people write it. Making the response and the code is left out, dropping what comes of \
-         them is not. oauth2's parsing is not to be had without its building, and it keeps no \
+         hands that response out, and is given the parameters that the service asks for; *by hand* \
+         is `serde_json` and `base64` without the checks, as people write it. Making the response \
+         and the code is left out, dropping what comes of them is not. oauth2's parsing is not to be had without its building, and it keeps no \
          tokens that could be polled for.\n\n\
          ![Time of each piece of work]({})\n",
         plots::CPU
