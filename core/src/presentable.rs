@@ -20,10 +20,11 @@ const TELLING_LEN: usize = 64;
 pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
     let mut shown = String::with_capacity(text.len().min(MAX_TEXT_CHARS));
     let mut room = MAX_TEXT_CHARS;
+    let secrets = Secrets::new(secrets);
     // Secrets may overlap: a character is hidden if it is part of any.
     let mut hidden_until = 0;
     for (at, character) in text.char_indices().take(MAX_READ_CHARS) {
-        let secret = longest_at(text, at, secrets);
+        let secret = secrets.longest_at_start_of(text.get(at..).unwrap_or_default());
         if secret > 0 && at >= hidden_until {
             let redacted = REDACTED.get(..room.min(REDACTED.len()));
             shown.push_str(redacted.unwrap_or_default());
@@ -45,20 +46,41 @@ pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
     shown
 }
 
-/// The length of the longest secret that stands at a place; 0 if none does.
-fn longest_at(text: &str, at: usize, secrets: &[&str]) -> usize {
-    let rest = text.as_bytes().get(at..).unwrap_or_default();
-    let stands_there = |secret: &&&str| {
-        let secret = secret.as_bytes();
-        // Most are ruled out by their first byte, without a call.
-        secret.first() == rest.first()
-            && rest.starts_with(secret.get(..TELLING_LEN).unwrap_or(secret))
-    };
-    let lengths = secrets
-        .iter()
-        .filter(stands_there)
-        .map(|secret| secret.len());
-    lengths.max().unwrap_or(0)
+/// What is looked for at each place of a text.
+struct Secrets<'s> {
+    secrets: &'s [&'s str],
+    /// Whether one begins with this byte: of most places no more need be known.
+    begins_with: [bool; 256],
+}
+
+impl<'s> Secrets<'s> {
+    fn new(secrets: &'s [&'s str]) -> Self {
+        let mut begins_with = [false; 256];
+        for first in secrets.iter().filter_map(|secret| secret.bytes().next()) {
+            if let Some(begins) = begins_with.get_mut(usize::from(first)) {
+                *begins = true;
+            }
+        }
+        Self {
+            secrets,
+            begins_with,
+        }
+    }
+
+    /// The length of the longest secret that `text` begins with; 0 if it begins with none.
+    fn longest_at_start_of(&self, text: &str) -> usize {
+        let first = text.bytes().next().unwrap_or_default();
+        if self.begins_with.get(usize::from(first)) != Some(&true) {
+            return 0;
+        }
+        let stands_there = |secret: &&&str| {
+            let secret = secret.as_bytes();
+            let telling = secret.get(..TELLING_LEN).unwrap_or(secret);
+            !secret.is_empty() && text.as_bytes().starts_with(telling)
+        };
+        let lengths = self.secrets.iter().filter(stands_there);
+        lengths.map(|secret| secret.len()).max().unwrap_or(0)
+    }
 }
 
 fn is_unprintable(c: char) -> bool {
