@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use dropbox_sign_oauth::Replay;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper_util::client::legacy;
@@ -32,6 +33,7 @@ const CLOSED: u8 = 2;
 pub struct RequestBody {
     data: Option<Bytes>,
     gate: Arc<Gate>,
+    replay: Replay,
 }
 
 #[derive(Debug, Default)]
@@ -55,14 +57,20 @@ pub(crate) struct Witness {
 }
 
 impl RequestBody {
-    pub(crate) fn new(data: Vec<u8>) -> (Self, Witness) {
+    /// Whether the request may be sent again.
+    #[must_use]
+    pub fn replay(&self) -> Replay {
+        self.replay
+    }
+
+    pub(crate) fn new(data: Vec<u8>, replay: Replay) -> (Self, Witness) {
         let gate = Arc::new(Gate::default());
         let witness = Witness {
             gate: Arc::clone(&gate),
             empty: data.is_empty(),
         };
         let data = (!data.is_empty()).then(|| Bytes::from_owner(Zeroizing::new(data)));
-        (Self { data, gate }, witness)
+        (Self { data, gate, replay }, witness)
     }
 }
 
@@ -160,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_body_is_taken_once_and_tells() {
-        let (mut body, witness) = RequestBody::new(b"secret".to_vec());
+        let (mut body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
         assert_eq!(body.size_hint().exact(), Some(6));
         assert_eq!(format!("{body:?}"), "RequestBody(6 bytes)");
         assert_eq!(take(&mut body).unwrap().unwrap(), "secret");
@@ -170,24 +178,24 @@ mod tests {
 
     #[test]
     fn a_closed_body_is_not_taken() {
-        let (mut body, witness) = RequestBody::new(b"secret".to_vec());
+        let (mut body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
         assert!(witness.close(&CallEnded(())));
         assert!(take(&mut body).unwrap().is_err());
-        let (mut body, witness) = RequestBody::new(b"secret".to_vec());
+        let (mut body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
         drop(witness);
         assert!(take(&mut body).unwrap().is_err());
     }
 
     #[test]
     fn an_empty_body_proves_nothing() {
-        let (body, witness) = RequestBody::new(Vec::new());
+        let (body, witness) = RequestBody::new(Vec::new(), Replay::Safe);
         assert!(body.is_end_stream());
         assert!(!witness.close(&CallEnded(())));
     }
 
     #[test]
     fn a_full_body_counts_as_taken() {
-        let (body, witness) = RequestBody::new(b"secret".to_vec());
+        let (body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
         let mut full = Full::<Bytes>::from(body);
         assert!(!witness.close(&CallEnded(())));
         assert_eq!(take(&mut full).unwrap().unwrap(), "secret");

@@ -139,9 +139,9 @@ impl Builder {
     /// (`.map_request(|request: Request<RequestBody>| request.map(BoxBody::new))`), which keeps what
     /// [`RequestBody`] proves; one with `Full<Bytes>` is taken as it is, and proves nothing.
     ///
-    /// A request whose [`Replay`](dropbox_sign_oauth::Replay) extension says
-    /// [`Never`](dropbox_sign_oauth::Replay::Never) should get a connection
-    /// of its own.
+    /// A request that must not be sent again should get a connection of its own:
+    /// [`RequestBody::replay`] tells, and an extension [`Replay::Never`](dropbox_sign_oauth::Replay)
+    /// of the request, which is there for clients with other bodies.
     ///
     /// ```
     /// use dropbox_sign_oauth_hyper::{RequestBody, Transport};

@@ -122,10 +122,9 @@ impl Settings {
 
 /// The default client, a [`tower_service::Service`] on which middleware can be put.
 ///
-/// It keeps connections for requests that may be sent again. A request whose
-/// [`Replay`](dropbox_sign_oauth::Replay) extension says [`Never`](Replay::Never), which
-/// [`Transport::send`](crate::Transport::send) sets, gets a connection of its own: a kept one may
-/// just have been closed by the server.
+/// It keeps connections for requests that may be sent again. One whose body says
+/// [`Never`](Replay::Never) gets a connection of its own: a kept one may just have been closed by the
+/// server.
 #[derive(Clone)]
 pub struct Client(Arc<Clients>);
 
@@ -164,8 +163,8 @@ impl Service<Request<RequestBody>> for Client {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        match request.extensions().get() {
-            Some(Replay::Safe) => self.0.kept.request(request),
+        match request.body().replay() {
+            Replay::Safe => self.0.kept.request(request),
             _ => self.0.fresh.request(request),
         }
     }

@@ -7,7 +7,8 @@ use std::{
     io,
     marker::PhantomData,
     ops::ControlFlow,
-    pin::pin,
+    pin::{Pin, pin},
+    task::Poll,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use dropbox_sign_oauth::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::{Instant, error::Elapsed, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::{
@@ -155,10 +156,14 @@ where
 {
     let insecure = |error| CallError::NotSent(Cause::new(CauseKind::Insecure(error)));
     limits.plain_http.check(request.uri()).map_err(insecure)?;
+    // One timer for all of it; a deadline beyond what the clock can count is none.
     let expires = Instant::now().checked_add(limits.deadline);
-    request.extensions_mut().insert(replay);
+    let mut deadline = pin!(expires.map(sleep_until));
+    if replay != Replay::Safe {
+        request.extensions_mut().insert(replay);
+    }
     let (head, body) = request.into_parts();
-    let (body, witness) = RequestBody::new(body);
+    let (body, witness) = RequestBody::new(body, replay);
     let request = Request::from_parts(head, B::from(body));
 
     let head = async {
@@ -167,31 +172,44 @@ where
             .map_err(Into::into)?;
         service.call(request).await.map_err(Into::into)
     };
-    let response = by(expires, head).await;
+    let response = by(deadline.as_mut(), head).await;
     let response = response.map_err(|error| failure(error, &witness, limits))?;
 
     let (head, body) = response.into_parts();
     let mut collector = ResponseCollector::new(head, limits.body_limit);
-    match by(expires, collect(&mut collector, body)).await {
+    match by(deadline, collect(&mut collector, body)).await {
         Ok(()) => Ok(collector.finish()),
         Err(error) => collector.interrupted(failure(error, &witness, limits)),
     }
 }
 
-/// Awaits `work` until `expires`.
+/// Awaits `work` until the `deadline`, if there is one.
 async fn by<T>(
-    expires: Option<Instant>,
+    mut deadline: Pin<&mut Option<Sleep>>,
     work: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
-    match expires {
-        Some(expires) => match timeout_at(expires, work).await {
-            Ok(result) => result,
-            Err(elapsed) => Err(elapsed.into()),
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Pending => match deadline.as_mut().as_pin_mut() {
+            Some(deadline) => deadline.poll(cx).map(|()| Err(DeadlineIsOver.into())),
+            None => Poll::Pending,
         },
-        // A deadline beyond what the clock can count is none.
-        None => work.await,
+        ready @ Poll::Ready(_) => ready,
+    })
+    .await
+}
+
+/// The time of a call is over.
+#[derive(Debug)]
+struct DeadlineIsOver;
+
+impl fmt::Display for DeadlineIsOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time for the call is over")
     }
 }
+
+impl StdError for DeadlineIsOver {}
 
 /// Reads a body to its end.
 async fn collect<RB>(collector: &mut ResponseCollector, body: RB) -> Result<(), BoxError>
@@ -221,7 +239,7 @@ fn failure(error: BoxError, witness: &Witness, limits: Limits) -> CallError {
         Err(error) => error,
     };
     let unsent = witness.close(&*error);
-    let cause = if error.is::<Elapsed>() {
+    let cause = if error.is::<DeadlineIsOver>() {
         Cause::new(CauseKind::Deadline(limits.deadline))
     } else if find::<ConnectTimedOut>(&*error).is_some() {
         Cause::new(CauseKind::ConnectTimeout(limits.connect_timeout))

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::{call, clock};
 
 /// How much of a body is read at a time, in bytes: an honest token response in one piece.
-const CHUNK: usize = 4 * 1024;
+const CHUNK: usize = 1024;
 
 /// The longest time that ureq is given: it panics where a time is beyond what a clock can count.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
