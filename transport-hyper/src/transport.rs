@@ -19,7 +19,10 @@ use dropbox_sign_oauth::{
 };
 use http::{Request, Response};
 use http_body::Body;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::{Unconstrained, unconstrained},
+    time::{Instant, Sleep, sleep_until},
+};
 use tower_service::Service;
 
 use crate::{
@@ -158,7 +161,7 @@ where
     limits.plain_http.check(request.uri()).map_err(insecure)?;
     // One timer for all of it; a deadline beyond what the clock can count is none.
     let expires = Instant::now().checked_add(limits.deadline);
-    let mut deadline = pin!(expires.map(sleep_until));
+    let mut deadline = pin!(expires.map(|expires| unconstrained(sleep_until(expires))));
     if replay != Replay::Safe {
         request.extensions_mut().insert(replay);
     }
@@ -184,8 +187,10 @@ where
 }
 
 /// Awaits `work` until the `deadline`, if there is one.
+///
+/// The deadline is out of tokio's budget, so that work that uses all of it does not outlast it.
 async fn by<T>(
-    mut deadline: Pin<&mut Option<Sleep>>,
+    mut deadline: Pin<&mut Option<Unconstrained<Sleep>>>,
     work: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
     let mut work = pin!(work);
