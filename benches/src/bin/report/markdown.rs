@@ -93,7 +93,10 @@ fn goals(out: &mut String, data: &Data) -> fmt::Result {
          server can cost for each byte that it sends, beside one that answers as documented. The \
          second asks for the same against a body as long as the limit whose length is that of its \
          tokens: those are read eight bytes at a time, and names and values of a few bytes cannot \
-         be. To come near it, long tokens would have to be read more slowly.\n\n\
+         be. Any body is read once where it has tokens. A 200 without one is read again for an \
+         error in their place, and for its reasons, and an error that is an object by itself: what \
+         that costs is the price of reading without building anything, and it is paid where there \
+         are no tokens to be had.\n\n\
          Times swing with the machine: how far the rounds of one load lie apart stands in brackets \
          below, and criterion measures one subject after another, so that a slow minute falls on \
          one of them.\n"
@@ -108,8 +111,8 @@ fn cpu(out: &mut String, data: &Data) -> fmt::Result {
          No IO: a request is built, and a ready response parsed. oauth2 has a client that only \
          hands that response out, and is given the parameters that the service asks for; *by hand* \
          is `serde_json` and `base64` without the checks, as people write it. Making the response \
-         and the code is left out, dropping what comes of them is not. oauth2's parsing is not to be had without its building, and it keeps no \
-         tokens that could be polled for.\n\n\
+         and the code is left out, dropping what comes of them is not. oauth2's parsing is not to \
+         be had without its building, and it keeps no tokens that could be polled for.\n\n\
          ![Time of each piece of work]({})\n",
         plots::CPU
     )?;
