@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# What each library adds to a program that uses it: packages, a cold release build, and bytes.
+# Measures what each library adds to a program: packages, CPU time of a cold release build, and size.
 #
 #     benches/weight.sh [NAME…]
 #
-# Builds one tiny program for each, in a directory of its own that is removed afterwards, and prints
-# a line for each: name, packages, seconds of the build (user), bytes of the program (stripped).
+# Builds one tiny program for each in a temporary directory, and prints a Markdown table.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,7 +29,7 @@ strip = true
 
 [workspace]
 END
-    # The versions of the workspace, where it has the package.
+    # With the versions of the workspace.
     [ ! -f "$root/Cargo.lock" ] || cp "$root/Cargo.lock" "$dir/"
     cd "$dir"
     cargo fetch --quiet
@@ -42,12 +41,12 @@ END
     seconds=$({ time cargo build --offline --quiet --release 2>"$dir/log"; } 2>&1) ||
         { cat "$dir/log" >&2; exit 1; }
     bytes=$(wc -c <target/release/tiny)
-    printf '%s\t%d\t%s\t%d\n' "$name" "$packages" "$seconds" "$bytes"
+    printf '| %s | %d | %s | %d |\n' "$name" "$packages" "$seconds" $((bytes / 1024))
     cd "$root"
     rm -rf "$dir"
 }
 
-# What all programs here begin with.
+# What the programs have in common.
 read -r -d '' ours <<'END' || true
 use dropbox_sign_oauth::{App, State, Operation};
 
@@ -72,7 +71,6 @@ macro_rules! request { () => {{
 }} }
 END
 core="dropbox-sign-oauth = { path = \"$root/core\" }"
-# Both async programs run on the same runtime.
 tokio='tokio = { version = "1", default-features = false, features = ["net", "rt", "time"] }'
 
 build() {
@@ -86,7 +84,7 @@ $ours
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let operation = operation()?;
     println!("{}", String::from_utf8_lossy(operation.request().body()));
-    let response = http::Response::new(std::fs::read("answer.json")?);
+    let response = http::Response::new(std::fs::read("response.json")?);
     println!("{:?}", operation.parse(response)?);
     Ok(())
 }
@@ -115,11 +113,11 @@ END
 $oauth2
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (client, code) = request!();
-    let answer = |request: HttpRequest| -> Result<HttpResponse, std::io::Error> {
+    let respond = |request: HttpRequest| -> Result<HttpResponse, std::io::Error> {
         println!("{}", String::from_utf8_lossy(request.body()));
-        Ok(HttpResponse::new(std::fs::read("answer.json")?))
+        Ok(HttpResponse::new(std::fs::read("response.json")?))
     };
-    println!("{:?}", client.exchange_code(code).request(&answer)?);
+    println!("{:?}", client.exchange_code(code).request(&respond)?);
     Ok(())
 }
 END
@@ -134,14 +132,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 END
+    "oauth2 + ureq") program "$1" 'oauth2 = { version = "5.0", default-features = false, features = ["ureq"] }' <<END ;;
+$oauth2
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (client, code) = request!();
+    let http = ureq::AgentBuilder::new().redirects(0).build();
+    println!("{:?}", client.exchange_code(code).request(&http)?);
+    Ok(())
+}
+END
     *) echo "unknown: $1" >&2; exit 2 ;;
     esac
 }
 
 if [ $# -eq 0 ]; then
     set -- "nothing" "dropbox-sign-oauth" "dropbox-sign-oauth-ureq" "dropbox-sign-oauth-hyper" \
-        "oauth2" "oauth2 + reqwest"
+        "oauth2" "oauth2 + ureq" "oauth2 + reqwest"
 fi
+printf '\n### Weight\n\n| program | packages | build, s of CPU | size, KiB |\n'
+echo '| --- | --: | --: | --: |'
 for name; do
     build "$name"
 done

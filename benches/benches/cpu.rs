@@ -1,13 +1,12 @@
-//! How long the work without IO takes.
+//! Measures the time of the work without IO.
 
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dropbox_sign_oauth_benches::work::{self, Meter};
 
-/// How many inputs are made ahead: enough that reading the clock does not count, and so few that
-/// they stay in the cache, as a response does that has just come in. Criterion's own sizes make
-/// thousands.
+/// The inputs of a batch: enough to hide the cost of reading the clock, and few enough to stay in
+/// the cache, as a response that has just arrived does. Criterion's own sizes make thousands.
 const BATCH: u64 = 64;
 
 struct Timer<'c>(&'c mut Criterion);

@@ -1,178 +1,69 @@
-//! How the time to parse grows with the body, up to the limit, honest and hostile.
+//! Measures how the time to parse a byte grows with the length of the body, honest and hostile,
+//! with `dropbox-sign-oauth` and with `oauth2`.
 
 use std::{
+    cell::Cell,
     hint::black_box,
     time::{Duration, Instant},
 };
 
 use dropbox_sign_oauth::{DEFAULT_BODY_LIMIT, Operation};
 use dropbox_sign_oauth_benches::{
-    BoxError, fixture,
-    mode::Mode,
-    ours,
-    results::{self, Growth},
+    bodies::{self, Body},
+    fixture, mode, ours, peer,
+    table::{self, number},
 };
-use http::StatusCode;
 
-/// An honest body is the smallest.
-const SHORTEST: usize = 300;
+/// The lengths. The first is that of the documented response, or nearly.
+const LENGTHS: [usize; 3] = [300, 1 << 12, DEFAULT_BODY_LIMIT];
 
 /// How long one body is measured.
-const TIME: Duration = Duration::from_millis(150);
+const TIME: Duration = Duration::from_millis(100);
 
-/// A body of about `len` bytes.
-type Body = fn(len: usize) -> String;
-
-/// What a body is filled up with. The first is honest: the tokens themselves are long.
-const KINDS: [(&str, Body); 17] = [
-    ("honest", |len| long_token(len, "NWNiOTMx")),
-    ("escaped token", |len| long_token(len, "\\u004e")),
-    ("long unknown string", |len| {
-        unknown(&quoted(&repeat("lorem ipsum ", len)))
-    }),
-    ("escaped unknown string", |len| {
-        unknown(&quoted(&repeat("\\n\\u00e9", len)))
-    }),
-    ("unknown members", |len| {
-        members(len, |n| format!("\"x{n}\":{n}"))
-    }),
-    ("duplicates of one unknown", |len| {
-        members(len, |_| "\"x\":0".into())
-    }),
-    ("numbers of every part", |len| {
-        members(len, |_| "\"x\":-0.0e-0".into())
-    }),
-    ("members of empty objects", |len| {
-        members(len, |_| "\"\":{}".into())
-    }),
-    ("members of empty strings", |len| {
-        members(len, |_| "\"\":\"\"".into())
-    }),
-    ("text beyond ASCII", |len| {
-        unknown(&quoted(&repeat("é€", len)))
-    }),
-    ("space", |len| unknown(&format!("0{}", repeat(" \n", len)))),
-    ("escaped names", |len| {
-        members(len, |_| "\"\\u0061ccess_toke\":0".into())
-    }),
-    ("nested arrays", |len| {
-        unknown(&format!("{}{}", repeat("[", len / 2), repeat("]", len / 2)))
-    }),
-    ("empty objects", |len| {
-        unknown(&format!("[{}{{}}]", repeat("{},", len)))
-    }),
-    ("refusal, escaped message", |len| {
-        let message = repeat("\\u00e9\\\"", len);
-        format!(r#"{{"error":"invalid_grant","error_description":"{message}"}}"#)
-    }),
-    ("refusal, object of empty objects", error_object),
-    ("no token, object of empty objects", error_object),
-];
-
-/// What the kinds whose bodies come with a 400 begin with.
-const REFUSAL: &str = "refusal";
-/// What the kinds begin with that are no success in spite of their 200.
-const NO_TOKEN: &str = "no token";
-
-/// An error in the shape of the API, which is read by itself once it is found.
-fn error_object(len: usize) -> String {
-    let members = vec![r#""":{}"#; len / 6].join(",");
-    format!(r#"{{"error":{{{members}}}}}"#)
-}
-
-/// `unit` as often as it fits.
-fn repeat(unit: &str, len: usize) -> String {
-    unit.repeat(len / unit.len())
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{text}\"")
-}
-
-fn long_token(len: usize, unit: &str) -> String {
-    let frame = fixture::TOKENS.len();
-    let token = repeat(unit, len.saturating_sub(frame));
-    fixture::TOKENS.replacen("NWNi", &format!("NWNi{token}"), 1)
-}
-
-/// The honest body with one more member.
-fn unknown(value: &str) -> String {
-    fixture::TOKENS.replacen('{', &format!("{{\"x\":{value},"), 1)
-}
-
-/// The honest body with many more members.
-fn members(len: usize, member: impl Fn(usize) -> String) -> String {
-    let mut more = String::new();
-    for n in 0.. {
-        let next = member(n);
-        if more.len() + next.len() + 1 > len {
-            break;
-        }
-        more.push_str(&next);
-        more.push(',');
-    }
-    fixture::TOKENS.replacen('{', &format!("{{{more}"), 1)
-}
-
-/// A body of `kind` that is at most `len` long, and nearly.
-fn body(kind: Body, len: usize) -> String {
-    let mut fill = len;
-    loop {
-        let body = kind(fill);
-        match body.len().checked_sub(len) {
-            None | Some(0) => return body,
-            Some(excess) => fill = fill.saturating_sub(excess),
-        }
-    }
-}
-
-/// The shortest time in nanoseconds that parsing took: what is longer is the machine's doing.
-fn parse(name: &str, body: &str, time: Duration) -> f64 {
-    let app = ours::app();
-    let status = if name.starts_with(REFUSAL) {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::OK
-    };
+/// Returns the shortest time for a byte, in nanoseconds: longer times are the machine's.
+fn per_byte(body: &Body, time: Duration, parse: impl Fn(&Body) -> Duration) -> f64 {
     let begun = Instant::now();
-    let mut shortest = Duration::MAX;
-    loop {
-        let operation = app.generate(ours::code());
-        let response = fixture::response(status, body);
-        let start = Instant::now();
-        let result = black_box(operation.parse(response));
-        let succeeded = result.is_ok();
-        drop(result);
-        shortest = shortest.min(start.elapsed());
-        let expected = status.is_success() && !name.starts_with(NO_TOKEN);
-        assert_eq!(succeeded, expected, "{name}");
-        if begun.elapsed() >= time {
-            return shortest.as_secs_f64() * 1e9;
-        }
+    let mut shortest = parse(body);
+    while begun.elapsed() < time {
+        shortest = shortest.min(parse(body));
     }
+    #[expect(clippy::cast_precision_loss, reason = "a body is short")]
+    let size = body.size() as f64;
+    shortest.as_secs_f64() * 1e9 / size
 }
 
-fn main() -> Result<(), BoxError> {
-    let Some(mode) = Mode::from_env() else {
-        return Ok(());
+fn main() {
+    let Some(measures) = mode::measures() else {
+        return;
     };
-    let time = if mode.measure { TIME } else { Duration::ZERO };
-    let mut rows = Vec::new();
-    println!("{:<28}{:>8}{:>12}{:>10}", "", "bytes", "ns", "ns/byte");
-    for (name, kind) in KINDS {
-        for len in [SHORTEST, 1 << 10, 1 << 12, 1 << 14, DEFAULT_BODY_LIMIT] {
-            let body = body(kind, len);
-            let nanos = parse(name, &body, time);
-            let len = body.len();
-            #[expect(clippy::cast_precision_loss, reason = "a body is short")]
-            let per_byte = nanos / len as f64;
-            println!("{name:<28}{len:>8}{nanos:>12.0}{per_byte:>10.3}");
-            rows.push(Growth {
-                kind: name.into(),
-                len,
-                nanos,
-            });
-        }
-    }
-    results::save(&rows, mode.save.as_deref())
+    let time = if measures { TIME } else { Duration::ZERO };
+    let app = ours::app();
+    let client = peer::client(fixture::TOKEN_URL);
+    let ours = |body: &Body| {
+        let operation = app.generate(ours::code());
+        let response = body.response();
+        let start = Instant::now();
+        drop(black_box(operation.parse(response)));
+        start.elapsed()
+    };
+    let oauth2 = |body: &Body| {
+        let response = body.response();
+        let start = Cell::new(Instant::now());
+        let respond = || {
+            start.set(Instant::now());
+            response
+        };
+        drop(black_box(peer::exchange(&client, peer::code(), respond)));
+        start.get().elapsed()
+    };
+    let rows = bodies::KINDS.map(|(kind, _)| {
+        let bodies = LENGTHS.map(|len| Body::new(kind, len));
+        std::array::from_fn::<String, 7, _>(|column| match column {
+            0 => kind.into(),
+            1..=3 => number(per_byte(&bodies[column - 1], time, ours), 2),
+            _ => number(per_byte(&bodies[column - 4], time, oauth2), 2),
+        })
+    });
+    let head = "body | ours, 300 bytes | 4 KiB | 64 KiB | oauth2, 300 bytes | 4 KiB | 64 KiB";
+    table::print("Growth: nanoseconds for a byte of the body", head, rows);
 }

@@ -1,10 +1,12 @@
-//! The work on `serde_json` and `base64`, as people write it for one service: no secret is wiped or
-//! kept out of logs, no state compared in constant time, no header of the answer looked at.
+//! The work with `serde_json` and `base64`, as an application would write it for this service alone.
+//!
+//! Secrets are neither wiped nor redacted, states are not compared in constant time, and the
+//! headers of responses are ignored.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{BoxError, fixture};
@@ -12,118 +14,103 @@ use crate::{BoxError, fixture};
 /// The name of this subject.
 pub const NAME: &str = "by hand";
 
-/// The members of a 200.
+/// The tokens of a 200.
 #[derive(Deserialize, Debug)]
 pub struct Tokens {
-    /// The token for the API.
+    /// The access token.
     pub access_token: String,
     /// `Bearer`.
     pub token_type: String,
-    /// The token for the next refresh.
+    /// The refresh token.
     pub refresh_token: Option<String>,
-    /// Seconds from now.
+    /// The lifetime in seconds.
     pub expires_in: u64,
-    /// The state that was sent.
+    /// The state of the request.
     pub state: Option<String>,
 }
 
-/// The members of a 400.
+/// The body of an error response.
 #[derive(Deserialize, Debug)]
 struct Refusal {
-    error: String,
+    error: Code,
     error_description: Option<String>,
 }
 
-/// Tokens that are kept, and when they expire.
+/// The `error` member, in the shape of RFC 6749 §5.2 or of the vendor's API.
+#[derive(Deserialize, Debug)]
+#[serde(untagged)]
+enum Code {
+    Rfc(String),
+    Vendor {
+        error_name: String,
+        error_msg: Option<String>,
+        error_path: Option<String>,
+    },
+}
+
+/// The server rejected the request.
 #[derive(Debug)]
-pub struct Kept {
-    access_token: String,
-    expires_at: u64,
-}
+struct Refused(StatusCode, Refusal);
 
-/// Tokens that are good.
-#[must_use]
-pub fn kept() -> Kept {
-    Kept {
-        access_token: fixture::REFRESH_TOKEN.into(),
-        expires_at: fixture::NOW + 86_400,
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, message, path) = match &self.1.error {
+            Code::Rfc(code) => (code, &self.1.error_description, &None),
+            Code::Vendor {
+                error_name,
+                error_msg,
+                error_path,
+            } => (error_name, error_msg, error_path),
+        };
+        write!(f, "{}: {code}: {message:?} {path:?}", self.0)
     }
 }
 
-/// The access token, if it is good at `now`.
-///
-/// # Panics
-/// If another thread has panicked with the tokens in its hands.
-pub fn poll(kept: &Mutex<Kept>, now: u64) -> Option<String> {
-    let kept = kept.lock().unwrap();
-    (now < kept.expires_at).then(|| kept.access_token.clone())
-}
+impl std::error::Error for Refused {}
 
 #[derive(Serialize)]
-struct Generate<'a> {
+struct Body<'a> {
     client_id: &'a str,
     client_secret: &'a str,
-    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     grant_type: &'a str,
-    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of the members"
-)]
-struct Refresh<'a> {
-    grant_type: &'a str,
-    refresh_token: &'a str,
-    client_id: &'a str,
-    client_secret: &'a str,
-}
-
-/// Reads a callback.
+/// Builds the request that exchanges a code.
 ///
 /// # Errors
-/// If the code is missing, or the state differs.
-pub fn callback(query: &str, state: &str) -> Result<String, BoxError> {
-    let mut parameters: HashMap<String, String> = form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
-    if parameters.get("state").is_none_or(|it| it != state) {
-        return Err("another state".into());
-    }
-    Ok(parameters.remove("code").ok_or("no code")?)
-}
-
-/// The request that exchanges a code.
-///
-/// # Errors
-/// If `url` is none.
+/// If `url` is invalid.
 pub fn build(url: &str, code: &str, state: &str) -> Result<Request<Vec<u8>>, BoxError> {
-    let body = serde_json::to_vec(&Generate {
-        client_id: fixture::CLIENT_ID,
-        client_secret: fixture::CLIENT_SECRET,
-        code,
-        grant_type: "authorization_code",
-        state,
-    })?;
-    post(url, body)
+    post(url, "authorization_code", Some((code, state)), None)
 }
 
-/// The request that refreshes a token.
+/// Builds the request that refreshes a token.
 ///
 /// # Errors
-/// If `url` is none.
+/// If `url` is invalid.
 pub fn build_refresh(url: &str, refresh_token: &str) -> Result<Request<Vec<u8>>, BoxError> {
-    let body = serde_json::to_vec(&Refresh {
-        grant_type: "refresh_token",
-        refresh_token,
-        client_id: fixture::CLIENT_ID,
-        client_secret: fixture::CLIENT_SECRET,
-    })?;
-    post(url, body)
+    post(url, "refresh_token", None, Some(refresh_token))
 }
 
-fn post(url: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, BoxError> {
+fn post(
+    url: &str,
+    grant_type: &str,
+    code: Option<(&str, &str)>,
+    refresh_token: Option<&str>,
+) -> Result<Request<Vec<u8>>, BoxError> {
+    let body = serde_json::to_vec(&Body {
+        client_id: fixture::CLIENT_ID,
+        client_secret: fixture::CLIENT_SECRET,
+        code: code.map(|(code, _)| code),
+        refresh_token,
+        grant_type,
+        state: code.map(|(_, state)| state),
+    })?;
     let pair = format!("{}:{}", fixture::CLIENT_ID, fixture::CLIENT_SECRET);
     let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
     let json = HeaderValue::from_static("application/json");
@@ -137,21 +124,20 @@ fn post(url: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, BoxError> {
         .body(body)?)
 }
 
-/// Reads the response to either.
+/// Parses the response to either request.
 ///
 /// # Errors
-/// If the status is no success, or the body is not what was expected.
+/// If the server rejected the request or the body is not the expected JSON.
 pub fn parse(response: &Response<impl AsRef<[u8]>>) -> Result<Tokens, BoxError> {
     let body = response.body().as_ref();
     if response.status().is_success() {
         return Ok(serde_json::from_slice(body)?);
     }
-    let refusal: Refusal = serde_json::from_slice(body)?;
-    let description = refusal.error_description.unwrap_or_default();
-    Err(format!("{}: {}: {description}", response.status(), refusal.error).into())
+    let refusal = serde_json::from_slice(body)?;
+    Err(Refused(response.status(), refusal).into())
 }
 
-/// Builds the request, and reads the response to it.
+/// Builds the request and parses the response.
 ///
 /// # Errors
 /// As [`parse`].

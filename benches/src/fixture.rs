@@ -1,4 +1,4 @@
-//! The vendor's published example, as bytes.
+//! The vendor's documented example.
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
@@ -12,23 +12,17 @@ pub const CODE: &str = "1b0d28d90c86c141";
 pub const STATE: &str = "900e06e2";
 /// A refresh token.
 pub const REFRESH_TOKEN: &str = "hNTI2MTFmM2VmZDQxZTZjOWRmZmFjZmVmMGMyNGFjMzI2MGI5YzgzNmE3";
-/// The Unix time of a day on which they are good.
-pub const NOW: u64 = 1_700_000_000;
-/// The query that the user's browser brings back.
-pub const QUERY: &str = "code=1b0d28d90c86c141&state=900e06e2";
-/// The endpoint for tokens.
+/// The token endpoint.
 pub const TOKEN_URL: &str = "https://app.hellosign.com/oauth/token";
-/// The endpoint for the user's browser.
-pub const AUTHORIZE_URL: &str = "https://app.hellosign.com/oauth/authorize";
 
 /// The body of a 200.
 pub const TOKENS: &str = r#"{"access_token":"NWNiOTMxOGFkOGVjMDhhNTAxZN2NkNjgxMjMwOWJiYTEzZTBmZGUzMjMThhMzYyMzc=","token_type":"Bearer","refresh_token":"hNTI2MTFmM2VmZDQxZTZjOWRmZmFjZmVmMGMyNGFjMzI2MGI5YzgzNmE3","expires_in":86400,"state":"900e06e2"}"#;
-
-/// The body of a 400.
-pub const REFUSAL: &str =
+/// The body of a 400 in the shape of RFC 6749 §5.2.
+pub const RFC_REFUSAL: &str =
     r#"{"error":"invalid_grant","error_description":"Authorization code is invalid or expired."}"#;
+/// The body of a 400 in the shape of the vendor's API.
+pub const VENDOR_REFUSAL: &str = r#"{"error":{"error_msg":"Authorization code is invalid or expired.","error_name":"invalid_grant"}}"#;
 
-/// The headers that the service sends beside those of HTTP itself.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_TYPE, "application/json"),
     (HeaderName::from_static("x-ratelimit-limit"), "100"),
@@ -36,7 +30,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("x-ratelimit-reset"), "1700000000"),
 ];
 
-/// A response with the headers that the service sends.
+/// Returns a response with the vendor's headers.
 #[must_use]
 pub fn response(status: StatusCode, body: impl Into<Vec<u8>>) -> Response<Vec<u8>> {
     let mut response = Response::new(body.into());
@@ -46,14 +40,14 @@ pub fn response(status: StatusCode, body: impl Into<Vec<u8>>) -> Response<Vec<u8
     response
 }
 
-/// The 200.
+/// Returns the 200.
 #[must_use]
 pub fn success() -> Response<Vec<u8>> {
     response(StatusCode::OK, TOKENS)
 }
 
-/// The 400.
+/// Returns a 400 with this body.
 #[must_use]
-pub fn refusal() -> Response<Vec<u8>> {
-    response(StatusCode::BAD_REQUEST, REFUSAL)
+pub fn refusal(body: &str) -> Response<Vec<u8>> {
+    response(StatusCode::BAD_REQUEST, body)
 }

@@ -1,17 +1,16 @@
-//! What `dropbox-sign-oauth` costs, beside what people would use instead.
+//! Benchmarks of `dropbox-sign-oauth` and of its alternatives.
 //!
-//! The same work is done by three subjects: [`ours`], [`peer`] (oauth2 with a client that only
-//! hands out a ready response) and [`by_hand`] (`serde_json` and `base64`, without the checks, as
-//! people write it). The benches measure it; the binary `report` runs them all and writes
-//! `REPORT.md`.
+//! Three subjects do the same work: [`ours`], [`peer`] (the crate `oauth2`) and [`by_hand`]
+//! (`serde_json` and `base64`). `README.md` has the results, and how to measure them again.
 
+pub mod bodies;
 pub mod by_hand;
 pub mod fixture;
 pub mod mode;
 pub mod ours;
 pub mod peer;
-pub mod results;
+pub mod table;
 pub mod work;
 
-/// Any error: a bench can only stop at one.
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,28 +1,33 @@
-//! The work as oauth2 does it, by its documentation.
+//! The work with the crate `oauth2`, as its documentation shows it.
 
-use std::{cell::Cell, convert::Infallible, fmt};
+use std::{cell::Cell, convert::Infallible, hint::black_box, io};
 
 use http::Response;
 use oauth2::{
-    AuthorizationCode, ClientId, ClientSecret, CodeTokenRequest, CsrfToken, EndpointNotSet,
-    EndpointSet, RequestTokenError, TokenUrl,
+    AuthorizationCode, ClientId, ClientSecret, CodeTokenRequest, EndpointNotSet, EndpointSet,
+    RequestTokenError, TokenUrl,
     basic::{BasicClient, BasicErrorResponse, BasicTokenResponse},
-    url::Url,
 };
 
-use crate::{BoxError, fixture};
+use crate::fixture;
 
 /// The name of this subject.
 pub const NAME: &str = "oauth2";
 
-/// A client that knows where tokens are given.
+/// A client with a token endpoint.
 pub type Client =
     BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// The client.
+/// The members that the vendor requires in the body, beside the `Authorization` header.
+pub const CREDENTIALS: [(&str, &str); 2] = [
+    ("client_id", fixture::CLIENT_ID),
+    ("client_secret", fixture::CLIENT_SECRET),
+];
+
+/// Returns a client.
 ///
 /// # Panics
-/// If `token_url` is no URL.
+/// If `token_url` is invalid.
 #[must_use]
 pub fn client(token_url: &str) -> Client {
     BasicClient::new(ClientId::new(fixture::CLIENT_ID.into()))
@@ -30,19 +35,13 @@ pub fn client(token_url: &str) -> Client {
         .set_token_uri(TokenUrl::new(token_url.into()).expect("a URL"))
 }
 
-/// The code.
+/// Returns a code.
 #[must_use]
 pub fn code() -> AuthorizationCode {
     AuthorizationCode::new(fixture::CODE.into())
 }
 
-/// What the service asks for in the body, beside the `Authorization` header that oauth2 makes.
-pub const CREDENTIALS: [(&str, &str); 2] = [
-    ("client_id", fixture::CLIENT_ID),
-    ("client_secret", fixture::CLIENT_SECRET),
-];
-
-/// The request for tokens, with the same parameters as everybody's.
+/// Returns the token request, with the parameters that every subject sends.
 #[must_use]
 pub fn request(
     client: &Client,
@@ -56,65 +55,31 @@ pub fn request(
         })
 }
 
-/// Reads a callback, as oauth2's examples do.
-///
-/// # Errors
-/// If a part is missing, or the state differs.
-pub fn callback(query: &str, state: &CsrfToken) -> Result<AuthorizationCode, BoxError> {
-    let url = Url::parse(&format!("http://localhost/callback?{query}"))?;
-    let code = url
-        .query_pairs()
-        .find(|(key, _)| key == "code")
-        .map(|(_, code)| AuthorizationCode::new(code.into_owned()))
-        .ok_or("no code")?;
-    let received = url
-        .query_pairs()
-        .find(|(key, _)| key == "state")
-        .map(|(_, state)| CsrfToken::new(state.into_owned()))
-        .ok_or("no state")?;
-    if received.secret() != state.secret() {
-        return Err("another state".into());
-    }
-    Ok(code)
-}
-
-/// Builds a request, and never sends it: oauth2 gives it to nobody but its HTTP client.
+/// Builds a request. `oauth2` passes it to an HTTP client only; this one fails.
 pub fn build(client: &Client, code: AuthorizationCode) {
-    let refuse = |request| {
-        drop(std::hint::black_box(request));
-        Err(NotSent)
+    let fail = |request| {
+        drop(black_box(request));
+        Err(io::Error::from(io::ErrorKind::NotConnected))
     };
-    drop(request(client, code).request(&refuse));
+    drop(request(client, code).request(&fail));
 }
 
-/// Builds the request, and reads the response to it.
+/// Builds the request and parses the response that `respond` returns.
 ///
 /// # Errors
-/// As oauth2 gives them.
+/// As oauth2.
 ///
 /// # Panics
 /// Never: oauth2 calls its HTTP client once.
 pub fn exchange(
     client: &Client,
     code: AuthorizationCode,
-    response: Response<Vec<u8>>,
+    respond: impl FnOnce() -> Response<Vec<u8>>,
 ) -> Result<BasicTokenResponse, RequestTokenError<Infallible, BasicErrorResponse>> {
-    let response = Cell::new(Some(response));
-    let answer = |request| {
-        drop(std::hint::black_box(request));
-        Ok::<_, Infallible>(response.take().expect("one call"))
+    let respond = Cell::new(Some(respond));
+    let http_client = |request| {
+        drop(black_box(request));
+        Ok::<_, Infallible>(respond.take().expect("one call")())
     };
-    request(client, code).request(&answer)
+    request(client, code).request(&http_client)
 }
-
-/// Nothing was sent.
-#[derive(Debug)]
-struct NotSent;
-
-impl fmt::Display for NotSent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not sent")
-    }
-}
-
-impl std::error::Error for NotSent {}

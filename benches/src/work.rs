@@ -1,37 +1,36 @@
-//! The list of what is measured, by whatever measures it.
+//! The pieces of work that are measured.
 
-use std::{hint::black_box, sync::Mutex};
+use std::hint::black_box;
 
-use dropbox_sign_oauth::Operation;
-use oauth2::CsrfToken;
+use dropbox_sign_oauth::{DEFAULT_BODY_LIMIT, Operation};
 
-use crate::{by_hand, fixture, ours, peer};
+use crate::{
+    bodies::{self, Body},
+    by_hand, fixture, ours, peer,
+};
 
-/// Builds a request.
+/// Builds a token request.
 pub const BUILD: &str = "build";
-/// Reads a 200.
+/// Parses a 200.
 pub const PARSE: &str = "parse";
-/// Both.
-pub const EXCHANGE: &str = "whole exchange";
-/// Both, with a 400.
+/// Builds the request and parses a 200.
+pub const EXCHANGE: &str = "exchange";
+/// Parses a 400 in the shape of RFC 6749.
+pub const RFC_REFUSAL: &str = "refusal, RFC shape";
+/// Parses a 400 in the shape of the vendor's API.
+pub const VENDOR_REFUSAL: &str = "refusal, vendor shape";
+/// Builds the request and parses a 400 in the shape of RFC 6749.
 pub const REFUSED: &str = "refused exchange";
-/// Reads a callback.
-pub const CALLBACK: &str = "callback";
-/// Asks a session for the token that it has.
-pub const POLL: &str = "session poll";
 
-/// All of them.
-pub const ALL: [&str; 6] = [BUILD, PARSE, EXCHANGE, REFUSED, CALLBACK, POLL];
+/// The pieces of work, without the bodies of [`measure_bodies`].
+pub const ALL: [&str; 6] = [BUILD, PARSE, EXCHANGE, RFC_REFUSAL, VENDOR_REFUSAL, REFUSED];
 
-/// Whether a subject has no such piece of work.
-#[must_use]
-pub fn is_missing(work: &str, subject: &str) -> bool {
-    subject == peer::NAME && [PARSE, POLL].contains(&work)
-}
+/// The subjects.
+pub const SUBJECTS: [&str; 3] = [ours::NAME, peer::NAME, by_hand::NAME];
 
 /// Measures pieces of work.
 pub trait Meter {
-    /// Measures `routine`, which includes the drop of what it makes, and leaves out `setup`.
+    /// Measures `routine`, including the drop of its input and result, but not `setup`.
     fn measure<I>(
         &mut self,
         work: &'static str,
@@ -41,19 +40,17 @@ pub trait Meter {
     );
 }
 
-/// Shows a `meter` every piece of work, done by every subject.
+/// Passes the pieces of [`ALL`] of every subject to `meter`.
 ///
-/// oauth2's parsing is not to be had without its building, so it has no [`PARSE`]; and it keeps no
-/// tokens, so it has no [`POLL`].
+/// The parser of oauth2 cannot be called without building a request.
 ///
 /// # Panics
-/// If a piece of work fails, or does not.
+/// If a piece of work has another result than expected.
 pub fn measure_all(meter: &mut impl Meter) {
     let app = ours::app();
-    let state = ours::state();
     let client = peer::client(fixture::TOKEN_URL);
-    let csrf = CsrfToken::new(fixture::STATE.into());
     let url = fixture::TOKEN_URL;
+    let code_by_hand = || String::from(fixture::CODE);
 
     meter.measure(BUILD, ours::NAME, ours::code, |code| {
         drop(black_box(app.generate(code).request()));
@@ -65,8 +62,8 @@ pub fn measure_all(meter: &mut impl Meter) {
         drop(black_box(by_hand::build(url, &code, fixture::STATE)));
     });
 
-    let operation = || (app.generate(ours::code()), fixture::success());
-    meter.measure(PARSE, ours::NAME, operation, |(operation, response)| {
+    let input = || (app.generate(ours::code()), fixture::success());
+    meter.measure(PARSE, ours::NAME, input, |(operation, response)| {
         drop(black_box(operation.parse(response).unwrap()));
     });
     meter.measure(PARSE, by_hand::NAME, fixture::success, |response| {
@@ -79,50 +76,65 @@ pub fn measure_all(meter: &mut impl Meter) {
     });
     let input = || (peer::code(), fixture::success());
     meter.measure(EXCHANGE, peer::NAME, input, |(code, response)| {
-        drop(black_box(peer::exchange(&client, code, response).unwrap()));
+        let result = peer::exchange(&client, code, || response);
+        drop(black_box(result.unwrap()));
     });
     let input = || (code_by_hand(), fixture::success());
     meter.measure(EXCHANGE, by_hand::NAME, input, |(code, response)| {
         drop(black_box(by_hand::exchange(url, &code, &response).unwrap()));
     });
 
-    let input = || (ours::code(), fixture::refusal());
+    for (work, body) in [
+        (RFC_REFUSAL, fixture::RFC_REFUSAL),
+        (VENDOR_REFUSAL, fixture::VENDOR_REFUSAL),
+    ] {
+        let input = || (app.generate(ours::code()), fixture::refusal(body));
+        meter.measure(work, ours::NAME, input, |(operation, response)| {
+            drop(black_box(operation.parse(response).unwrap_err()));
+        });
+        let input = || fixture::refusal(body);
+        meter.measure(work, by_hand::NAME, input, |response| {
+            drop(black_box(by_hand::parse(&response).unwrap_err()));
+        });
+    }
+
+    let refusal = || fixture::refusal(fixture::RFC_REFUSAL);
+    let input = || (ours::code(), refusal());
     meter.measure(REFUSED, ours::NAME, input, |(code, response)| {
         drop(black_box(ours::exchange(&app, code, response).unwrap_err()));
     });
-    let input = || (peer::code(), fixture::refusal());
+    let input = || (peer::code(), refusal());
     meter.measure(REFUSED, peer::NAME, input, |(code, response)| {
-        let result = peer::exchange(&client, code, response);
+        let result = peer::exchange(&client, code, || response);
         drop(black_box(result.unwrap_err()));
     });
-    let input = || (code_by_hand(), fixture::refusal());
+    let input = || (code_by_hand(), refusal());
     meter.measure(REFUSED, by_hand::NAME, input, |(code, response)| {
         let result = by_hand::exchange(url, &code, &response);
         drop(black_box(result.unwrap_err()));
     });
-
-    let query = || black_box(fixture::QUERY);
-    meter.measure(CALLBACK, ours::NAME, query, |query| {
-        drop(black_box(ours::callback(&app, query, &state).unwrap()));
-    });
-    meter.measure(CALLBACK, peer::NAME, query, |query| {
-        drop(black_box(peer::callback(query, &csrf).unwrap()));
-    });
-    meter.measure(CALLBACK, by_hand::NAME, query, |query| {
-        drop(black_box(by_hand::callback(query, fixture::STATE).unwrap()));
-    });
-
-    let session = Mutex::new(ours::session());
-    let now = || black_box(fixture::NOW);
-    meter.measure(POLL, ours::NAME, now, |now| {
-        drop(black_box(ours::poll(&session, now).unwrap()));
-    });
-    let kept = Mutex::new(by_hand::kept());
-    meter.measure(POLL, by_hand::NAME, now, |now| {
-        drop(black_box(by_hand::poll(&kept, now).unwrap()));
-    });
 }
 
-fn code_by_hand() -> String {
-    fixture::CODE.into()
+/// Passes the bodies of [`bodies::KINDS`] at the body limit to `meter`, ours and oauth2's, the
+/// latter with the request that it builds.
+pub fn measure_bodies(meter: &mut impl Meter) {
+    let app = ours::app();
+    let client = peer::client(fixture::TOKEN_URL);
+    for (kind, _) in bodies::KINDS {
+        let response = || body(kind).response();
+        let input = || (app.generate(ours::code()), response());
+        meter.measure(kind, ours::NAME, input, |(operation, response)| {
+            drop(black_box(operation.parse(response)));
+        });
+        let input = || (peer::code(), response());
+        meter.measure(kind, peer::NAME, input, |(code, response)| {
+            drop(black_box(peer::exchange(&client, code, || response)));
+        });
+    }
+}
+
+/// Returns the body of this kind at the body limit.
+#[must_use]
+pub fn body(kind: &str) -> Body {
+    Body::new(kind, DEFAULT_BODY_LIMIT)
 }

@@ -1,4 +1,4 @@
-//! The app that is registered with Dropbox Sign, and everything that can be done in its name.
+//! The app that is registered with Dropbox Sign, and the operations on its behalf.
 
 use alloc::{string::String, sync::Arc};
 use core::fmt;
@@ -6,94 +6,104 @@ use core::fmt;
 use http::Uri;
 
 use crate::{
-    account_get::AccountGet,
-    authorize::{self, RedirectUri},
-    callback::{self, AuthorizationCode, CallbackError},
+    authorize::{
+        self, RedirectUri,
+        callback::{self, AuthorizationCode, CallbackError},
+    },
     endpoints::Endpoints,
-    prepared::{Authorization, Prepared},
+    operation::{
+        account_get::AccountGet,
+        credentials::{Authorization, Credentials},
+        token_generate::TokenGenerate,
+        token_refresh::TokenRefresh,
+    },
     secret::{self, Secret},
     state::State,
     token::Token,
-    token_generate::TokenGenerate,
-    token_refresh::TokenRefresh,
 };
 
-/// An app that is registered with Dropbox Sign: its client id and secret, and where the service is.
+/// An app that is registered with Dropbox Sign: its client id, its secret and the endpoints.
 ///
-/// Make one when the program starts, and clone it freely: clones share everything. `Debug` shows
-/// the client id, and `[redacted]` for the secrets.
+/// A program creates one at its start. Clones are cheap and share everything. `Debug` shows the
+/// client id and redacts the secrets.
 ///
 /// ```
 /// use dropbox_sign_oauth::{App, State};
 ///
 /// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
-/// let state = State::from_entropy([7; 16]); // from the operating system's random source
-/// assert!(app.authorize_url(&state).starts_with("https://app.hellosign.com/oauth/authorize?"));
+/// let url = app.authorize_url(&State::random());
+/// assert!(url.starts_with("https://app.hellosign.com/oauth/authorize?"));
 /// # Ok::<(), dropbox_sign_oauth::InvalidApp>(())
 /// ```
 #[derive(Clone)]
-pub struct App(Arc<Prepared>);
+pub struct App(Arc<Credentials>);
 
 impl App {
-    /// An app at the vendor's endpoints, with its client credentials in the Basic header.
+    /// Returns an app at the vendor's endpoints that sends its client credentials in the Basic
+    /// header.
     ///
     /// # Errors
     /// [`InvalidApp`] if the id or the secret is empty, longer than 1024 bytes, or has a space,
-    /// control or non-ASCII character (a line break at the end, say, of a file that it was read
-    /// from).
+    /// control or non-ASCII character, such as the line break at the end of a file.
     pub fn new(client_id: &str, client_secret: &str) -> Result<Self, InvalidApp> {
         Self::builder(client_id, client_secret).build()
     }
 
-    /// Begins an app whose settings differ from the defaults.
+    /// Returns a builder with default settings.
     pub fn builder(client_id: &str, client_secret: &str) -> AppBuilder {
         AppBuilder {
             client_id: client_id.into(),
             client_secret: Secret::new(client_secret),
             authorization: Authorization::ClientCredentials,
-            refresh_with_credentials: true,
+            authenticates_refresh: true,
             endpoints: Endpoints::default(),
         }
     }
 
-    /// The client id: public, it stands in the authorize URL.
+    /// Returns the client id. It is public, as a part of the authorize URL.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.0.client_id
     }
 
-    /// Where the service is.
+    /// Returns the endpoints of the service.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.0.endpoints
     }
 
-    /// The URL of the authorize page, to which the user's browser is sent. Keep `state` in the
-    /// user's session: the callback is checked against it.
+    /// Returns the URL of the authorize page, to which the app redirects the user's browser.
     ///
-    /// The user comes back to the default callback of the app's settings.
+    /// The app keeps `state` in the user's browser session, to check the callback with it. The user
+    /// returns to the default callback of the app's settings.
     #[must_use]
     pub fn authorize_url(&self, state: &State) -> String {
         authorize::url(self.endpoints().authorize(), self.client_id(), state, None)
     }
 
-    /// As [`authorize_url`](Self::authorize_url), for a user who comes back to `redirect_uri`.
+    /// Returns the URL of the authorize page for a user who returns to `redirect_uri`. See
+    /// [`authorize_url`](Self::authorize_url).
     #[must_use]
     pub fn authorize_url_with_redirect(&self, state: &State, redirect_uri: &RedirectUri) -> String {
         let endpoint = self.endpoints().authorize();
         authorize::url(endpoint, self.client_id(), state, Some(redirect_uri))
     }
 
-    /// Checks the query of a callback (`code=…&state=…`) against the session's state.
+    /// Checks the query of a callback (`code=…&state=…`, with or without a leading `?`) against the
+    /// state of the user's browser session.
+    ///
+    /// After a success or a [`Denied`](CallbackError::Denied), the app removes the state from the
+    /// session: the login is over. After any other error it keeps the state, so that a second tab
+    /// or a forged callback does not cancel a login in progress.
     ///
     /// # Errors
-    /// In this order: a duplicated parameter, nothing there, a state that differs, a denial, and a
-    /// code that cannot be one.
+    /// Checked in this order: a duplicate parameter, no parameters, a missing state, a state that
+    /// does not match, a denial, an invalid code.
     pub fn callback(&self, query: &str, state: &State) -> Result<AuthorizationCode, CallbackError> {
         callback::check(query, state)
     }
 
-    /// Checks the URI of a callback, absolute or as it stands in the request line.
+    /// Checks the URI of a callback request. See [`callback`](Self::callback).
     ///
     /// # Errors
     /// As [`callback`](Self::callback).
@@ -105,19 +115,20 @@ impl App {
         callback::check(uri.query().unwrap_or_default(), state)
     }
 
-    /// The operation that exchanges a code for tokens. A code is spent by it, so it is consumed.
+    /// Returns the operation that exchanges a code for tokens. It consumes the code, which is valid
+    /// once.
     #[doc(alias = "oauthTokenGenerate")]
     pub fn generate(&self, code: AuthorizationCode) -> TokenGenerate {
         TokenGenerate::new(Arc::clone(&self.0), code)
     }
 
-    /// The operation that gets a new access token for a refresh token.
+    /// Returns the operation that exchanges a refresh token for a new access token.
     #[doc(alias = "oauthTokenRefresh")]
     pub fn refresh(&self, refresh_token: &Token) -> TokenRefresh {
         TokenRefresh::new(Arc::clone(&self.0), refresh_token.clone())
     }
 
-    /// The operation that asks whose access token it is.
+    /// Returns the operation that gets the account of an access token.
     #[doc(alias = "accountGet")]
     pub fn account(&self, access_token: &Token) -> AccountGet {
         AccountGet::new(self.endpoints().account().clone(), access_token.clone())
@@ -130,26 +141,26 @@ impl fmt::Debug for App {
     }
 }
 
-/// The settings of an [`App`] that is being made: begun by [`App::builder`].
+/// A builder of an [`App`]. Returned by [`App::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct AppBuilder {
     client_id: String,
     client_secret: Secret,
     authorization: Authorization,
-    refresh_with_credentials: bool,
+    authenticates_refresh: bool,
     endpoints: Endpoints,
 }
 
 impl AppBuilder {
-    /// Other endpoints than the vendor's: a sandbox, or a proxy.
+    /// Sets the endpoints, of a sandbox or a reverse proxy. Defaults to the vendor's.
     pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
         self.endpoints = endpoints;
         self
     }
 
-    /// Sends an API key in the Basic header (as user name, with an empty password, the vendor's
-    /// scheme elsewhere), in the place of the client credentials.
+    /// Sends an API key in the Basic header instead of the client credentials: as the user name,
+    /// with an empty password, which is the vendor's scheme elsewhere.
     pub fn basic_api_key(mut self, key: &str) -> Self {
         self.authorization = Authorization::ApiKey(Secret::new(key));
         self
@@ -162,17 +173,17 @@ impl AppBuilder {
         self
     }
 
-    /// Leaves the client id and secret out of the refresh request's body, for old apps whose
-    /// settings allow it ("Required for new API apps", the vendor says).
+    /// Omits the client id and secret from the body of refresh requests, for old apps whose
+    /// settings allow it. The vendor requires them for new apps.
     pub fn refresh_without_credentials(mut self) -> Self {
-        self.refresh_with_credentials = false;
+        self.authenticates_refresh = false;
         self
     }
 
-    /// Makes the app.
+    /// Builds the app.
     ///
     /// # Errors
-    /// [`InvalidApp`] names the value that cannot be right.
+    /// [`InvalidApp`] names the invalid value.
     pub fn build(self) -> Result<App, InvalidApp> {
         if !secret::is_credential(&self.client_id) {
             return Err(InvalidApp("client id"));
@@ -186,17 +197,17 @@ impl AppBuilder {
             }
             _ => {}
         }
-        Ok(App(Arc::new(Prepared::new(
+        Ok(App(Arc::new(Credentials::new(
             self.client_id,
             self.client_secret,
             self.authorization,
-            self.refresh_with_credentials,
+            self.authenticates_refresh,
             self.endpoints,
         ))))
     }
 }
 
-/// A client id, client secret or API key that cannot be right. The value itself is not kept.
+/// The error for an invalid client id, client secret or API key. It does not contain the value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidApp(&'static str);
 
@@ -222,7 +233,7 @@ mod tests {
     const SECRET: &str = "1d14434088507ffa390e6f5528465";
 
     #[test]
-    fn credentials_are_checked() {
+    fn rejects_invalid_credentials() {
         for (id, secret, message) in [
             (
                 "",
@@ -249,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_redacts_secrets() {
         for (builder, authorization) in [
             (App::builder(ID, SECRET), "client credentials"),
             (App::builder(ID, SECRET).basic_api_key("k3y"), "API key"),

@@ -1,15 +1,15 @@
-//! Where the service is: the vendor's addresses, or others of the caller's choice.
+//! The endpoints of the service.
 
 use alloc::{format, string::String};
 use core::fmt;
 
 use http::{Uri, uri::Authority};
 
-use crate::transport::{InsecureUri, PlainHttp};
+use crate::plain_http::{InsecureUri, PlainHttp};
 
-/// The addresses of the service.
+/// The endpoints of the service.
 ///
-/// The default is the vendor's: `https://app.hellosign.com` for authorize and token,
+/// Defaults to the vendor's: `https://app.hellosign.com` for authorize and token,
 /// `https://api.hellosign.com` for the API.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoints {
@@ -20,12 +20,12 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Endpoints below two other bases, such as `https://sign.example.com/proxy`: the first for
-    /// `/oauth/authorize` and `/oauth/token`, the second for `/v3/…`. A sandbox has one for both.
+    /// Returns the endpoints below two bases, such as `https://sign.example.com/proxy`: `app` for
+    /// `/oauth/authorize` and `/oauth/token`, `api` for `/v3/…`.
     ///
     /// # Errors
-    /// [`InvalidEndpoint`] if a base is not an absolute `http` or `https` URI of a host and an
-    /// optional path alone, or if `plain_http` does not allow it.
+    /// [`InvalidEndpoint`] if a base is not an absolute `http` or `https` URI of only a host and an
+    /// optional path, or if `plain_http` does not allow it.
     pub fn new(app: &str, api: &str, plain_http: PlainHttp) -> Result<Self, InvalidEndpoint> {
         let app = checked_base(app, plain_http)?;
         let api = checked_base(api, plain_http)?;
@@ -38,8 +38,8 @@ impl Endpoints {
         })
     }
 
-    /// All endpoints below one base, which must be `https` or on this machine: a sandbox or a
-    /// reverse proxy.
+    /// Returns all endpoints below one base, of a sandbox or a reverse proxy. Plain `http` is
+    /// allowed to loopback hosts only.
     ///
     /// # Errors
     /// As [`Endpoints::new`].
@@ -47,25 +47,25 @@ impl Endpoints {
         Self::new(base, base, PlainHttp::LoopbackOnly)
     }
 
-    /// The authorization endpoint (RFC 6749 §3.1), a page for the user's browser.
+    /// Returns the authorization endpoint (RFC 6749 §3.1), a page for the user's browser.
     #[must_use]
     pub fn authorize(&self) -> &Uri {
         &self.authorize
     }
 
-    /// The token endpoint (RFC 6749 §3.2).
+    /// Returns the token endpoint (RFC 6749 §3.2).
     #[must_use]
     pub fn token(&self) -> &Uri {
         &self.token
     }
 
-    /// The token endpoint as a refresh addresses it.
+    /// Returns the token endpoint with the query of a refresh.
     #[must_use]
     pub fn refresh(&self) -> &Uri {
         &self.refresh
     }
 
-    /// `/v3/account` of the API.
+    /// Returns the endpoint `/v3/account` of the API.
     #[must_use]
     pub fn account(&self) -> &Uri {
         &self.account
@@ -74,7 +74,7 @@ impl Endpoints {
 
 impl Default for Endpoints {
     fn default() -> Self {
-        // Static texts are cloned for each request without a count of who shares them.
+        // Static URIs are cloned for each request without reference counting.
         Self {
             authorize: Uri::from_static("https://app.hellosign.com/oauth/authorize"),
             token: Uri::from_static("https://app.hellosign.com/oauth/token"),
@@ -92,7 +92,7 @@ fn checked_base(base: &str, plain_http: PlainHttp) -> Result<&str, InvalidEndpoi
     if !is_host_and_port(authority) {
         return Err(InvalidEndpoint::NotAbsolute);
     }
-    // `http::Uri` drops a fragment on parsing, so it is looked for in the text.
+    // `http::Uri` drops the fragment, so only the text shows it.
     if base.contains(['?', '#']) || authority.as_str().contains('@') {
         return Err(InvalidEndpoint::NotABase);
     }
@@ -100,37 +100,34 @@ fn checked_base(base: &str, plain_http: PlainHttp) -> Result<&str, InvalidEndpoi
     Ok(base.trim_end_matches('/'))
 }
 
-/// Whether an authority names a host, and a port that exists if it names one: `http::Uri` takes
-/// others, and a client would then use the default port.
+/// Whether an authority has a host, and a valid port if it has one. `http::Uri` accepts other ports,
+/// for which clients use the default port.
 pub(crate) fn is_host_and_port(authority: &Authority) -> bool {
     let host = authority.host();
     let after_host = authority.as_str().rsplit_once(host).map(|(_, rest)| rest);
-    let port_is_right = after_host.is_none_or(str::is_empty) || authority.port_u16().is_some();
-    !host.is_empty() && port_is_right
+    let has_valid_port = after_host.is_none_or(str::is_empty) || authority.port_u16().is_some();
+    !host.is_empty() && has_valid_port
 }
 
-/// Why an endpoint was refused.
+/// The error for an invalid endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum InvalidEndpoint {
-    /// It is not an absolute URI with a scheme and a host.
+    /// The URI is not absolute: it lacks a scheme or a host.
     NotAbsolute,
-    /// It has a query, a fragment or user information.
+    /// The URI has a query, a fragment or user information.
     NotABase,
-    /// It is not `https`, and plain `http` to that host was not asked for.
+    /// The URI is not `https`, and plain `http` to its host is not allowed.
     Insecure(InsecureUri),
 }
 
 impl fmt::Display for InvalidEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAbsolute => f.write_str(
-                "the endpoint is not an absolute URI such as `https://app.hellosign.com`",
-            ),
-            Self::NotABase => f.write_str(
-                "the endpoint has a query, a fragment or user information: \
-                 give the scheme, the host and at most a path",
-            ),
+            Self::NotAbsolute => f.write_str("the endpoint is not an absolute URI"),
+            Self::NotABase => {
+                f.write_str("the endpoint has a query, a fragment or user information")
+            }
             Self::Insecure(error) => error.fmt(f),
         }
     }
@@ -145,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_vendors() {
+    fn defaults_to_the_vendors_endpoints() {
         let endpoints = Endpoints::default();
         assert_eq!(
             endpoints.authorize().to_string(),
@@ -166,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_is_https_or_loopback() {
+    fn accepts_https_and_loopback_bases() {
         let insecure = PlainHttp::LoopbackOnly
             .check(&Uri::from_static("http://sign.example.com"))
             .err()
@@ -207,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trailing_slash_is_not_doubled() {
+    fn ignores_a_trailing_slash() {
         let endpoints = Endpoints::at("http://localhost:1/sign/").unwrap();
         assert_eq!(
             endpoints.token().to_string(),

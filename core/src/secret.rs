@@ -1,4 +1,4 @@
-//! Strings that must not be seen: redacted when shown, compared in constant time, wiped on drop.
+//! Secret strings: redacted by `Debug`, compared in constant time, wiped on drop.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -7,31 +7,31 @@ use http::HeaderValue;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// What stands in the place of a secret wherever one of this crate's types is shown.
+/// The replacement of a secret in every output of this crate.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// The longest client id, secret, code or state that is accepted, in bytes.
+/// The largest length of a client id, secret, code or state in bytes.
 ///
-/// The vendor's are 64 at most; the bound keeps a hostile callback from growing our requests.
+/// The vendor's have at most 64; the bound keeps a hostile callback from growing requests.
 pub(crate) const MAX_CREDENTIAL_LEN: usize = 1024;
 
-/// Whether `value` consists of visible ASCII characters (0x21 to 0x7E) alone, and of at least one.
+/// Whether `value` consists of one or more visible ASCII characters (0x21 to 0x7E).
 pub(crate) fn is_visible_ascii(value: &str) -> bool {
-    // Without an early exit, so that the loop is vectorized: tokens are long, and almost all right.
+    // No early exit, so that the loop vectorizes: tokens are long, and nearly all are valid.
     let graphic = value
         .bytes()
         .fold(true, |all, byte| all & byte.is_ascii_graphic());
     graphic && !value.is_empty()
 }
 
-/// Whether `value` can stand for a client id, secret, code or state.
+/// Whether `value` is a valid client id, secret, code or state.
 pub(crate) fn is_credential(value: &str) -> bool {
     value.len() <= MAX_CREDENTIAL_LEN && is_visible_ascii(value)
 }
 
-/// A string that is never shown, compares in constant time, and is wiped on drop.
+/// A string that is redacted by `Debug`, compared in constant time, and wiped on drop.
 ///
-/// Boxed at its exact size, so that no growth leaves a copy behind.
+/// Boxed at its exact size: growth would leave an unwiped copy.
 #[derive(Clone)]
 pub(crate) struct Secret(Zeroizing<Box<str>>);
 
@@ -62,8 +62,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The value of an `Authorization` header: a scheme and credentials of visible ASCII, marked
-/// sensitive.
+/// Returns the value of an `Authorization` header, marked sensitive. The scheme and credentials must
+/// be visible ASCII.
 #[expect(
     clippy::expect_used,
     reason = "every `Secret` that reaches a header was checked to be visible ASCII"

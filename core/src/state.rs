@@ -1,31 +1,29 @@
-//! The `state` that ties a callback to the browser session that began the authorization.
+//! The `state` that binds a callback to the browser session that started the authorization.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::secret::{self, Secret};
 
-/// The least entropy of a state, in bytes: 128 bits, as RFC 6749 §10.10 asks (a guess succeeds
-/// with a probability of at most 2^-128).
+/// The smallest entropy of a state in bytes: 128 bits, as RFC 6749 §10.10 requires.
 const MIN_ENTROPY: usize = 16;
 
-/// The most, in bytes: what base64 makes of it is the longest credential.
+/// The largest entropy of a state in bytes: its base64 is as long as a credential may be.
 const MAX_ENTROPY: usize = secret::MAX_CREDENTIAL_LEN / 4 * 3;
 
-/// The `state` of one authorization (RFC 6749 §4.1.1 and §10.12): it shows that the callback
-/// belongs to the user's session that was sent to the authorize page.
+/// The `state` of one authorization (RFC 6749 §4.1.1 and §10.12). It proves that a callback belongs
+/// to the browser session that was redirected to the authorize page.
 ///
-/// Make one for every authorization, keep it in the user's session, and drop it when the callback
-/// was handled. `==` takes constant time, `Debug` shows `[redacted]`, and the buffer is wiped on
-/// drop.
+/// The app creates one for every authorization, keeps it in the user's browser session, and removes
+/// it once the callback succeeded or was denied. `==` takes constant time, `Debug` shows
+/// `[redacted]`, and the buffer is wiped on drop.
 ///
 /// ```
 /// use dropbox_sign_oauth::State;
 ///
-/// let random = [7; 16]; // 16 bytes or more from the operating system's random source
-/// let state = State::from_entropy(random);
+/// let state = State::random();
 /// let kept_in_session = state.as_str().to_owned();
 /// assert_eq!(State::from_stored(&kept_in_session)?, state);
 /// # Ok::<(), dropbox_sign_oauth::InvalidState>(())
@@ -34,7 +32,25 @@ const MAX_ENTROPY: usize = secret::MAX_CREDENTIAL_LEN / 4 * 3;
 pub struct State(Secret);
 
 impl State {
-    /// Makes a state of 16 to 768 random bytes (others do not compile), in URL-safe base64.
+    /// Creates a state from 128 bits of the operating system's random source.
+    ///
+    /// # Panics
+    /// If the operating system has no random source. A state that can be guessed would remove the
+    /// protection against forged callbacks.
+    #[cfg(feature = "getrandom")]
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "without a random source, no state is safe"
+    )]
+    pub fn random() -> Self {
+        let mut random = [0; MIN_ENTROPY];
+        getrandom::fill(&mut random).expect("the operating system has a random source");
+        Self::from_entropy(random)
+    }
+
+    /// Creates a state from 16 to 768 bytes of a cryptographically secure random source, in
+    /// URL-safe base64. Other lengths do not compile.
     #[must_use]
     pub fn from_entropy<const N: usize>(random: [u8; N]) -> Self {
         const {
@@ -49,10 +65,10 @@ impl State {
         )))
     }
 
-    /// Takes the state that was stored when the user was sent away.
+    /// Returns the state that the app kept in the user's browser session.
     ///
     /// # Errors
-    /// [`InvalidState`] if it is empty, longer than 1024 bytes, or has a space, control or
+    /// [`InvalidState`] if the value is empty, longer than 1024 bytes, or has a space, control or
     /// non-ASCII character.
     pub fn from_stored(value: &str) -> Result<Self, InvalidState> {
         if secret::is_credential(value) {
@@ -62,21 +78,29 @@ impl State {
         }
     }
 
-    /// The state as it stands in the URL, to be kept in the user's session.
+    /// Returns the state as it appears in the URL, to be kept in the user's browser session.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.expose()
     }
 
-    /// Whether `other` is this state, in constant time.
+    /// Whether `other` equals this state, in constant time.
     pub(crate) fn matches(&self, other: &str) -> bool {
         use subtle::ConstantTimeEq;
         self.as_str().as_bytes().ct_eq(other.as_bytes()).into()
     }
 }
 
-/// A string that cannot be a state: empty, too long, or with a space, control or non-ASCII
-/// character.
+/// As [`State::from_stored`].
+impl FromStr for State {
+    type Err = InvalidState;
+
+    fn from_str(value: &str) -> Result<Self, InvalidState> {
+        Self::from_stored(value)
+    }
+}
+
+/// The error for a string that is not a valid state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidState(());
 
@@ -95,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entropy_becomes_url_safe_text() {
+    fn encodes_entropy_as_url_safe_base64() {
         assert_eq!(
             State::from_entropy([0xff; 16]).as_str(),
             "_____________________w"
@@ -103,8 +127,16 @@ mod tests {
         assert_eq!(State::from_entropy([0; 32]).as_str(), "A".repeat(43));
     }
 
+    #[cfg(feature = "getrandom")]
     #[test]
-    fn equality_is_of_the_whole_text() {
+    fn random_states_differ() {
+        let [one, other] = [State::random(), State::random()];
+        assert_ne!(one, other);
+        assert_eq!(one.as_str().len(), 22);
+    }
+
+    #[test]
+    fn compares_the_whole_text() {
         let state = State::from_stored("900e06e2").unwrap();
         for (other, equal) in [
             ("900e06e2", true),
@@ -118,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_state_is_checked() {
+    fn rejects_invalid_stored_states() {
         for value in ["", "a b", "a\n", "é", &"x".repeat(1025)] {
             let error = State::from_stored(value).unwrap_err();
             assert_eq!(

@@ -1,14 +1,13 @@
-//! Strategies for property tests: what honest and hostile servers, browsers and callers give.
+//! Strategies for property tests: the inputs of honest and hostile servers, browsers and callers.
 //!
-//! With the feature `proptest`, for those who put a stack of their own under the library and want
-//! to know that it holds:
+//! For programs that combine this crate with their own HTTP stack:
 //!
 //! ```
 //! use dropbox_sign_oauth::{Operation, strategies};
 //! use proptest::prelude::*;
 //!
 //! proptest!(|(exchange in strategies::exchange(), response in strategies::hostile_response())| {
-//!     // Whatever comes back, it is a result or an error.
+//!     // Every response is a result or an error.
 //!     let _ = exchange.operation().parse(response);
 //! });
 //! ```
@@ -25,15 +24,17 @@ use proptest::{
     collection::vec as vec_of, option, prelude::*, sample::select, string::string_regex,
 };
 
-use crate::{app::App, callback::AuthorizationCode, state::State, token_generate::TokenGenerate};
+use crate::{
+    app::App, authorize::callback::AuthorizationCode, operation::token_generate::TokenGenerate,
+    state::State,
+};
 
-/// A client id, secret, code, state or token: visible ASCII, long enough not to turn up by chance.
+/// Client ids, secrets, codes, states and tokens: visible ASCII, too long to occur by chance.
 pub fn credential() -> impl Strategy<Value = String> {
     matching("[!-~]{12,48}")
 }
 
-/// A code for an app, and what it is made of. `Debug` shows it, made-up secrets and all, so that a
-/// failure can be read.
+/// A code exchange and its parts. `Debug` shows the generated secrets, so that failures are readable.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Exchange {
@@ -43,32 +44,32 @@ pub struct Exchange {
     pub client_id: String,
     /// Its client secret.
     pub client_secret: String,
-    /// The code that the callback brought.
+    /// The code of the callback.
     pub code: String,
-    /// The state of the session.
+    /// The state of the browser session.
     pub state: State,
 }
 
 impl Exchange {
-    /// The operation that exchanges the code. An operation is used up, so a new one every time.
+    /// Returns the operation that exchanges the code.
     #[expect(
         clippy::missing_panics_doc,
         clippy::expect_used,
-        reason = "made to be valid"
+        reason = "the code is generated to be valid"
     )]
     pub fn operation(&self) -> TokenGenerate {
         let code = AuthorizationCode::new(&self.code, self.state.clone());
         self.app.generate(code.expect("a valid code"))
     }
 
-    /// What must never be shown.
+    /// Returns the secrets, which no output may contain.
     #[must_use]
     pub fn secrets(&self) -> [&str; 3] {
         [&self.client_secret, &self.code, self.state.as_str()]
     }
 }
 
-/// Codes for apps with any credentials.
+/// Code exchanges of apps with any credentials.
 pub fn exchange() -> impl Strategy<Value = Exchange> {
     let credentials = (credential(), credential(), credential(), state());
     credentials.prop_filter_map("a valid app", |(client_id, client_secret, code, state)| {
@@ -83,7 +84,7 @@ pub fn exchange() -> impl Strategy<Value = Exchange> {
     })
 }
 
-/// States, made of entropy or stored by somebody else's program.
+/// States from entropy, and stored states in other alphabets.
 pub fn state() -> impl Strategy<Value = State> {
     prop_oneof![
         any::<[u8; 16]>().prop_map(State::from_entropy),
@@ -91,8 +92,8 @@ pub fn state() -> impl Strategy<Value = State> {
     ]
 }
 
-/// Queries of a callback that brings `parameters`: in any order, encoded more than they need be,
-/// with others between.
+/// Callback queries with these parameters: in any order, with superfluous encoding and unknown
+/// parameters.
 pub fn callback_query(parameters: Vec<(String, String)>) -> impl Strategy<Value = String> {
     let others = vec_of((matching("[a-b_]{1,3}"), matching("\\PC{0,8}")), 0..3);
     others
@@ -113,7 +114,7 @@ pub fn callback_query(parameters: Vec<(String, String)>) -> impl Strategy<Value 
         })
 }
 
-/// Queries that nobody honest sends: parameters missing, doubled, empty, broken.
+/// Hostile callback queries: missing, duplicate, empty and broken parameters.
 pub fn hostile_query() -> impl Strategy<Value = String> {
     let name = select(vec![
         "code",
@@ -139,7 +140,7 @@ pub fn hostile_query() -> impl Strategy<Value = String> {
     prop_oneof![pairs, matching(".{0,64}")]
 }
 
-/// What an honest response carries.
+/// The contents of an honest token response.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Tokens {
@@ -147,12 +148,12 @@ pub struct Tokens {
     pub access_token: String,
     /// `refresh_token`, if there is one.
     pub refresh_token: Option<String>,
-    /// `expires_in` in seconds, if it is there.
+    /// `expires_in` in seconds, if there is one.
     pub expires_in: Option<u32>,
 }
 
-/// Responses that give tokens for `state`: members in any order, spaced and escaped in any way,
-/// with unknown ones between.
+/// Honest token responses to a request with `state`: members in any order, with any spacing and
+/// escaping, and unknown members.
 pub fn token_response(state: &State) -> impl Strategy<Value = (Tokens, Response<Vec<u8>>)> + use<> {
     let state = state.as_str().to_string();
     let expires_in = option::of(0..=86_400_u32);
@@ -202,8 +203,8 @@ pub fn hostile_response() -> impl Strategy<Value = Response<Vec<u8>>> {
     hostile_response_with(Vec::new())
 }
 
-/// As [`hostile_response`], from a server that likes to say one of `words`: what it was sent, or
-/// what it knows to be secret.
+/// As [`hostile_response`], from a server that likes to echo `words`, such as the secrets of the
+/// request.
 pub fn hostile_response_with(words: Vec<String>) -> impl Strategy<Value = Response<Vec<u8>>> {
     let status = prop_oneof![
         select(vec![200_u16, 201, 400, 401, 429, 500, 204, 304, 307]),
@@ -219,7 +220,7 @@ pub fn hostile_response_with(words: Vec<String>) -> impl Strategy<Value = Respon
     )
 }
 
-/// The same bytes as chunks, cut anywhere, some of them empty.
+/// The same bytes in chunks of any size, some of them empty.
 pub fn chunks(bytes: Vec<u8>) -> impl Strategy<Value = Vec<Vec<u8>>> {
     let len = bytes.len();
     vec_of(0..=len, 0..8).prop_map(move |mut cuts| {
@@ -304,7 +305,7 @@ fn hostile_body(words: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
             bytes
                 .get_mut(at)
                 .into_iter()
-                .for_each(|place| *place = byte);
+                .for_each(|target| *target = byte);
             bytes
         });
     let truncated =
@@ -322,7 +323,7 @@ fn hostile_body(words: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// One of `words`, or something like one.
+/// One of `words` or a random one.
 fn word(words: Vec<String>) -> BoxedStrategy<String> {
     if words.is_empty() {
         credential().boxed()
@@ -337,8 +338,7 @@ fn member(name: &str, value: BoxedStrategy<String>) -> Member {
     (name.to_string(), value)
 }
 
-/// An object with `members`, in any order, spaced and escaped in any way, with unknown ones
-/// between.
+/// An object with these members in any order, with any spacing and escaping, and unknown members.
 fn json_object(members: Vec<Member>) -> BoxedStrategy<String> {
     let unknown = (matching("[x-z]{1,4}"), json_value());
     let unknown = vec_of(
@@ -367,7 +367,7 @@ fn json_object(members: Vec<Member>) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// Any JSON value, nested a little.
+/// A JSON value of little depth.
 fn json_value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         select(vec![
@@ -389,7 +389,7 @@ fn json_value() -> impl Strategy<Value = String> {
     })
 }
 
-/// A text as a JSON string, each of its characters escaped or not.
+/// A text as a JSON string, with each character escaped or not.
 fn json_string(text: String) -> BoxedStrategy<String> {
     vec_of(any::<bool>(), text.chars().count())
         .prop_map(move |escaped| {
@@ -406,7 +406,7 @@ fn json_char(c: char, escaped: bool) -> String {
     match c {
         '"' | '\\' => format!("\\{c}"),
         '/' if escaped => "\\/".to_string(),
-        // A character of the basic plane; others stand as they are.
+        // Characters beyond the basic multilingual plane stay unescaped.
         _ if (escaped || c.is_control()) && c.len_utf16() == 1 => {
             format!("\\u{:04x}", u32::from(c))
         }

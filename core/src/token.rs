@@ -1,14 +1,15 @@
-//! The tokens that the service gives.
+//! Access tokens and refresh tokens.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 use http::{HeaderValue, Request, header};
 
 use crate::secret::{self, Secret};
 
-/// An access token or a refresh token: visible ASCII without spaces, so that it fits into a header
-/// (the grammar of `access_token` in RFC 6749 appendix A.12 without the space, which no bearer
-/// header can carry).
+/// An access token or a refresh token: one or more visible ASCII characters.
+///
+/// This is the grammar of `access_token` in RFC 6749 appendix A.12 without the space, which a
+/// bearer header cannot contain.
 ///
 /// `Debug` shows `[redacted]`, there is no `Display`, `==` takes constant time, and the buffer is
 /// wiped on drop.
@@ -25,10 +26,10 @@ use crate::secret::{self, Secret};
 pub struct Token(Secret);
 
 impl Token {
-    /// Takes a token that was stored earlier.
+    /// Returns the token with this value.
     ///
     /// # Errors
-    /// [`InvalidToken`] if it is empty or has a character that is not visible ASCII.
+    /// [`InvalidToken`] if the value is empty or has a character that is not visible ASCII.
     pub fn new(value: &str) -> Result<Self, InvalidToken> {
         if secret::is_visible_ascii(value) {
             Ok(Self(Secret::new(value)))
@@ -37,21 +38,20 @@ impl Token {
         }
     }
 
-    /// The token itself, for a header or a store. What the caller copies is the caller's to wipe.
+    /// Returns the token in plain text, for a header or a store. Copies are not wiped.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// The value of an `Authorization` header that carries this token (RFC 6750 §2.1), marked
+    /// Returns the value of an `Authorization` header with this token (RFC 6750 §2.1), marked
     /// sensitive.
     #[must_use]
     pub fn bearer(&self) -> HeaderValue {
         secret::authorization("Bearer ", &self.0)
     }
 
-    /// Puts this token into a request, as its `Authorization` header, in the place of one that is
-    /// there.
+    /// Sets the `Authorization` header of a request to this token.
     #[must_use]
     pub fn authorize<B>(&self, mut request: Request<B>) -> Request<B> {
         let headers = request.headers_mut();
@@ -60,9 +60,16 @@ impl Token {
     }
 }
 
-/// A string that cannot be a token: empty, or with a space, control or non-ASCII character.
-///
-/// The string itself is not kept.
+/// As [`Token::new`].
+impl FromStr for Token {
+    type Err = InvalidToken;
+
+    fn from_str(value: &str) -> Result<Self, InvalidToken> {
+        Self::new(value)
+    }
+}
+
+/// The error for a string that is not a valid token. It does not contain the string.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InvalidToken(());
 
@@ -79,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_visible_ascii() {
+    fn accepts_visible_ascii() {
         for (value, accepted) in [
             ("a", true),
             ("!~", true),
@@ -94,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_header_is_sensitive() {
+    fn marks_bearer_headers_sensitive() {
         let header = Token::new("t0ken").unwrap().bearer();
         assert_eq!(header, "Bearer t0ken");
         assert!(header.is_sensitive());

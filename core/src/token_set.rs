@@ -1,4 +1,4 @@
-//! What an application stores: tokens, and when they expire.
+//! The tokens of one authorization, as an app stores them.
 
 use alloc::borrow::Cow;
 use core::fmt;
@@ -9,23 +9,24 @@ use serde::{
     ser::SerializeStruct,
 };
 
-use crate::{time::UnixTime, token::Token, token_response::TokenResponse};
+use crate::{response::token_response::TokenResponse, time::UnixTime, token::Token};
 
-/// The tokens of one grant, as an application keeps them.
+/// The tokens of one authorization, as an app stores them.
+///
+/// A [`session`](crate::session) stores its tokens itself; this is for apps that do without one.
 ///
 /// ```
 /// use dropbox_sign_oauth::{ExposedTokenSet, TokenSet, UnixTime};
 /// # use dropbox_sign_oauth::{App, Operation, State};
 /// # let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
-/// # let state = State::from_stored("900e06e2")?;
-/// # let operation = app.generate(app.callback("code=1b0d28d90c86c141&state=900e06e2", &state)?);
+/// # let state = State::random();
+/// # let query = format!("code=1b0d28d90c86c141&state={}", state.as_str());
+/// # let operation = app.generate(app.callback(&query, &state)?);
 /// # let response = http::Response::new(r#"{"access_token":"NWNi","expires_in":86400}"#);
-/// # let reply = operation.parse(response)?;
-/// # let now = UnixTime::from_secs(1_700_000_000);
-/// let tokens = TokenSet::new(reply, now);
-/// assert_eq!(tokens.expires_at, Some(UnixTime::from_secs(1_700_086_400)));
+/// # let response = operation.parse(response)?;
+/// let tokens = TokenSet::new(response, UnixTime::now());
 ///
-/// // The secrets leave through a type whose name says so.
+/// // Only a type whose name says so serializes the secrets.
 /// let stored = serde_json::to_string(&ExposedTokenSet::from(tokens.clone()))?;
 /// let loaded: ExposedTokenSet = serde_json::from_str(&stored)?;
 /// assert_eq!(TokenSet::from(loaded), tokens);
@@ -35,29 +36,32 @@ use crate::{time::UnixTime, token::Token, token_response::TokenResponse};
 pub struct TokenSet {
     /// The token for the API's `Authorization: Bearer` header.
     pub access_token: Token,
-    /// The token for the next refresh, if there is one.
+    /// The token for the next refresh, if the service issued one.
     pub refresh_token: Option<Token>,
-    /// When the access token expires, if that is known.
+    /// When the access token expires, if known.
     pub expires_at: Option<UnixTime>,
 }
 
 impl TokenSet {
-    /// The tokens of a response that was received at `received_at`.
+    /// Returns the tokens of a response that was received at `received_at`. The time of expiry is
+    /// in whole seconds, as in the serialized form.
     #[must_use]
     pub fn new(response: TokenResponse, received_at: UnixTime) -> Self {
         Self {
             access_token: response.access_token,
             refresh_token: response.refresh_token,
-            expires_at: response.expiry.map(|expiry| expiry.at(received_at)),
+            expires_at: response
+                .expiry
+                .map(|expiry| UnixTime::from_secs(expiry.at(received_at).as_secs())),
         }
     }
 }
 
-/// A [`TokenSet`] whose tokens are written in plain text when it is serialized: for a store that
-/// is trusted with them.
+/// A [`TokenSet`] that serializes its tokens in plain text, for a trusted store.
 ///
-/// Written as a map of `format` (1), `access_token`, `refresh_token` and `expires_at` (Unix
-/// seconds); the last two are null where there is none. Reading checks the format and each token.
+/// The serialized form is a map of `format` (1), `access_token`, `refresh_token` and `expires_at`
+/// (Unix seconds); the last two may be null. Deserializing checks the format and the tokens, and its
+/// errors do not quote them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExposedTokenSet(TokenSet);
 
@@ -73,7 +77,7 @@ impl From<ExposedTokenSet> for TokenSet {
     }
 }
 
-/// The members of the stored form, in their order.
+/// The members of the serialized form, in their order.
 const MEMBERS: &[&str] = &["format", "access_token", "refresh_token", "expires_at"];
 
 impl Serialize for ExposedTokenSet {
@@ -128,10 +132,10 @@ impl<'de> Visitor<'de> for TokenSetVisitor {
     }
 }
 
-/// The format of the stored form.
+/// The version of the serialized form.
 const FORMAT: u32 = 1;
 
-/// A format that was read, and is [`FORMAT`].
+/// A deserialized format number that equals [`FORMAT`].
 struct Format;
 
 impl<'de> Deserialize<'de> for Format {
@@ -139,13 +143,13 @@ impl<'de> Deserialize<'de> for Format {
         match u32::deserialize(deserializer)? {
             FORMAT => Ok(Self),
             other => Err(D::Error::custom(format_args!(
-                "the token set has format {other}, and this library reads format {FORMAT}"
+                "unsupported format {other}, expected {FORMAT}"
             ))),
         }
     }
 }
 
-/// A token that was read; no message quotes it.
+/// A deserialized token. Its errors do not quote it.
 struct StoredToken(Token);
 
 impl<'de> Deserialize<'de> for StoredToken {
@@ -175,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_form_byte_for_byte() {
+    fn serializes_byte_for_byte() {
         let token = |text| Token::new(text).unwrap();
         let full = TokenSet {
             access_token: token("acc"),
@@ -206,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said() {
+    fn errors_state_the_problem() {
         for (stored, message) in [
             (
                 r#"{"format":2,"access_token":"acc"}"#,
-                "the token set has format 2, and this library reads format 1 at line 1 column 11",
+                "unsupported format 2, expected 1 at line 1 column 11",
             ),
             (
                 r#"{"format":1,"access_token":"a c"}"#,

@@ -1,4 +1,4 @@
-//! What holds for every input, and not only for those that somebody thought of.
+//! Properties that hold for every input.
 
 use dropbox_sign_oauth::{
     CallbackError, Error, ErrorCode, Expiry, Operation, ResponseCollector, Token,
@@ -7,7 +7,7 @@ use dropbox_sign_oauth::{
 use http::Response;
 use proptest::prelude::*;
 
-/// Which class an outcome is of, and nothing of what it says.
+/// The class of an outcome.
 fn class<T>(outcome: &Result<T, Error>) -> &'static str {
     match outcome {
         Ok(_) => "a result",
@@ -16,13 +16,13 @@ fn class<T>(outcome: &Result<T, Error>) -> &'static str {
         Err(Error::ServerFault(_)) => "server fault",
         Err(Error::RedirectRefused { .. }) => "redirect",
         Err(Error::StateMismatch) => "state mismatch",
-        Err(Error::Malformed(_)) => "malformed",
+        Err(Error::Malformed { .. }) => "malformed",
         Err(Error::TooLarge { .. }) => "too large",
         Err(_) => "another",
     }
 }
 
-/// The response as a transport hands it on when its body comes in these chunks.
+/// The response that a transport collects from these chunks.
 fn collected(response: &Response<Vec<u8>>, chunks: &[Vec<u8>]) -> Result<Response<Vec<u8>>, Error> {
     let (head, _) = response.clone().into_parts();
     let mut collector = ResponseCollector::new(head, 64 * 1024);
@@ -37,7 +37,7 @@ fn collected(response: &Response<Vec<u8>>, chunks: &[Vec<u8>]) -> Result<Respons
     Ok(response.map(|body| body.as_ref().to_vec()))
 }
 
-/// Everything that an outcome can be made to show.
+/// All output of an outcome.
 fn shown<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> String {
     match outcome {
         Ok(result) => format!("{result:?} {result:#?}"),
@@ -54,7 +54,7 @@ fn with_chunks(
     })
 }
 
-/// An exchange, and a server that knows its secrets and says them.
+/// An exchange, and the response of a server that echoes its secrets.
 fn echoing() -> impl Strategy<Value = (Exchange, Response<Vec<u8>>)> {
     strategies::exchange().prop_flat_map(|exchange| {
         let secrets = exchange.secrets().map(String::from).to_vec();
@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn a_valid_response_gives_back_its_tokens(
+    fn parses_every_honest_response(
         (exchange, (tokens, response), chunks) in strategies::exchange().prop_flat_map(|exchange| {
             let response = strategies::token_response(&exchange.state);
             (Just(exchange), response)
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn no_secret_is_shown((exchange, response) in echoing()) {
+    fn no_output_contains_a_secret((exchange, response) in echoing()) {
         let outcome = exchange.operation().parse(response.clone());
         let token = Token::new(&exchange.code).unwrap();
         let operation = exchange.operation();
@@ -121,7 +121,7 @@ proptest! {
             format!("{operation:?} {:?} {:?}", exchange.app, exchange.state),
             format!("{:?}", operation.request().headers()),
         ];
-        // The state is none to a refresh, and the client secret none to the account.
+        // A refresh has no state, and the account request no client secret.
         let [client_secret, code, state] = exchange.secrets();
         for (text, secrets) in texts.iter().zip([
             &[client_secret, code, state][..],
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn a_request_parses_back(exchange in strategies::exchange()) {
+    fn request_bodies_are_valid_json(exchange in strategies::exchange()) {
         let request = exchange.operation().request();
         let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
         prop_assert_eq!(body, serde_json::json!({
@@ -159,11 +159,11 @@ proptest! {
     }
 
     #[test]
-    fn the_authorize_url_and_the_callback_round_trip(
+    fn authorize_url_and_callback_round_trip(
         (exchange, query) in strategies::exchange().prop_flat_map(|exchange| {
             let url = exchange.app.authorize_url(&exchange.state);
             let (_, query) = url.split_once('?').unwrap();
-            // The server gives back the state that it read from the URL.
+            // The server returns the state that it read from the URL.
             let state = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "state");
             let state = state.unwrap().1.into_owned();
             let parameters = [("code", exchange.code.clone()), ("state", state)];
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn a_callback_succeeds_exactly_when_the_states_are_equal(
+    fn accepts_a_callback_only_if_the_states_are_equal(
         exchange in strategies::exchange(),
         other in strategies::state(),
         equal in any::<bool>(),
@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn a_hostile_callback_never_panics_and_shows_nothing(
+    fn hostile_callbacks_never_panic_or_show_secrets(
         exchange in strategies::exchange(),
         query in strategies::hostile_query(),
     ) {

@@ -1,29 +1,29 @@
-//! What may be sent again, and when: for any sequence of outcomes, and any clock.
+//! Which requests are retried, and when, for any sequence of outcomes and any clock.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use dropbox_sign_oauth::{
-    CallError, Cause, CauseKind, Error, MAX_WAIT, Operation, PlainHttp, Replay, Retry, RetryPolicy,
-    Token, UnixTime,
+    CallError, Error, Failure, MAX_WAIT, Operation, PlainHttp, Replay, Retry, RetryPolicy, Token,
+    UnixTime,
     strategies::{self, Exchange},
 };
 use http::{Response, Uri};
 use proptest::prelude::*;
 
-/// What comes of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 enum Outcome {
     NotSent,
     Insecure,
     Unknown,
     Status(u16, Option<&'static str>),
-    /// The error of a transport that reads responses by itself.
+    /// The error of a transport that parses responses itself.
     Answered(Arc<Response<Vec<u8>>>),
 }
 
 impl Outcome {
-    /// Whether this outcome allows an operation to be sent again.
-    fn allows_again(&self, replay: Replay) -> bool {
+    /// Whether a retry is safe after this outcome.
+    fn allows_retry(&self, replay: Replay) -> bool {
         let safe = replay == Replay::Safe;
         match self {
             Self::NotSent => true,
@@ -37,17 +37,18 @@ impl Outcome {
         }
     }
 
-    fn give(&self, exchange: &Exchange) -> Result<Response<Vec<u8>>, CallError> {
+    fn result(&self, exchange: &Exchange) -> Result<Response<Vec<u8>>, CallError> {
         match self {
-            Self::NotSent => Err(CallError::NotSent(Cause::new(CauseKind::Connect))),
+            Self::NotSent => Err(CallError::NotSent(Failure::connect("refused"))),
             Self::Insecure => {
                 let uri = Uri::from_static("http://sign.example.com");
                 let insecure = PlainHttp::LoopbackOnly.check(&uri).unwrap_err();
-                Err(CallError::NotSent(Cause::new(CauseKind::Insecure(
-                    insecure,
-                ))))
+                Err(CallError::NotSent(Failure::insecure(insecure)))
             }
-            Self::Unknown => Err(CallError::Unknown(Cause::new(CauseKind::Exchange))),
+            Self::Unknown => Err(CallError::Unknown {
+                failure: Failure::exchange("reset"),
+                replay: Replay::Safe,
+            }),
             Self::Status(status, retry_after) => {
                 let mut response = Response::builder().status(*status);
                 if let Some(retry_after) = retry_after {
@@ -76,18 +77,17 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn policy() -> impl Strategy<Value = RetryPolicy> {
-    (1..6_u32, 0..2_000_u64, 0..20_000_u64, 0..200_u64).prop_map(|(attempts, base, cap, total)| {
-        RetryPolicy {
-            attempts,
-            base: Duration::from_millis(base),
-            cap: Duration::from_millis(cap),
-            total: Duration::from_secs(total),
-        }
+    (1..6_u32, 0..2_000_u64, 0..20_000_u64, 0..200_u64).prop_map(|(attempts, base, max, total)| {
+        RetryPolicy::default()
+            .attempts(attempts)
+            .base_delay(Duration::from_millis(base))
+            .max_delay(Duration::from_millis(max))
+            .total(Duration::from_secs(total))
     })
 }
 
-/// Drives an operation through `outcomes`, with a clock that jumps as `clock` says, and checks
-/// every step. Gives the number of times that it was sent.
+/// Drives an operation through `outcomes` with a clock that makes these jumps, and checks every
+/// step. Returns the number of attempts.
 fn drive<O: Operation>(
     exchange: &Exchange,
     operation: O,
@@ -110,7 +110,7 @@ fn drive<O: Operation>(
         assert_eq!(retry.request().body(), expected.body());
         sent += 1;
         now = jump(now);
-        match retry.handle(now, u64::MAX / 2, outcome.give(exchange)) {
+        match retry.handle(now, u64::MAX / 2, outcome.result(exchange)) {
             ControlFlow::Break(result) => {
                 if let Outcome::Status(429, _) = outcome {
                     let throttled = matches!(result, Err(CallError::Answered(Error::Throttled(_))));
@@ -119,9 +119,9 @@ fn drive<O: Operation>(
                 break;
             }
             ControlFlow::Continue(wait) => {
-                assert!(outcome.allows_again(replay), "sent again after {outcome:?}");
+                assert!(outcome.allows_retry(replay), "retried after {outcome:?}");
                 assert!(sent < policy.attempts);
-                assert!(wait.delay() <= (MAX_WAIT + policy.cap).min(policy.total));
+                assert!(wait.delay() <= (MAX_WAIT + policy.max_delay).min(policy.total));
                 assert_eq!(wait.until(), now.saturating_add(wait.delay()));
                 now = jump(wait.until());
                 retry = wait.resume();
@@ -133,7 +133,7 @@ fn drive<O: Operation>(
 
 proptest! {
     #[test]
-    fn a_code_is_sent_again_only_when_it_was_not_delivered_or_turned_away(
+    fn retries_a_code_only_if_not_sent_or_rate_limited(
         exchange in strategies::exchange(),
         policy in policy(),
         outcomes in prop::collection::vec(outcome(), 1..12),
@@ -144,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn a_refresh_is_sent_again_also_when_nothing_is_known(
+    fn retries_a_refresh_also_if_its_delivery_is_unknown(
         exchange in strategies::exchange(),
         policy in policy(),
         outcomes in prop::collection::vec(outcome(), 1..12),
@@ -156,8 +156,8 @@ proptest! {
     }
 }
 
-/// How long the machine waits after each of `outcomes`, in milliseconds, with a clock that stands
-/// still while nothing waits; the last entry is missing if it gives up instead.
+/// The waits after these outcomes in milliseconds, until the machine gives up. The clock advances
+/// only during waits.
 fn waits(policy: RetryPolicy, entropy: u64, outcomes: &[Outcome]) -> Vec<u128> {
     let app = dropbox_sign_oauth::App::new("client-id", "client-secret").unwrap();
     let operation = app.refresh(&Token::new("hNTI2MTFm").unwrap());
@@ -173,7 +173,7 @@ fn waits(policy: RetryPolicy, entropy: u64, outcomes: &[Outcome]) -> Vec<u128> {
     let mut retry = Retry::new(operation, policy, now);
     let mut waits = Vec::new();
     for outcome in outcomes {
-        match retry.handle(now, entropy, outcome.give(&exchange)) {
+        match retry.handle(now, entropy, outcome.result(&exchange)) {
             ControlFlow::Break(_) => break,
             ControlFlow::Continue(wait) => {
                 waits.push(wait.delay().as_millis());
@@ -186,22 +186,19 @@ fn waits(policy: RetryPolicy, entropy: u64, outcomes: &[Outcome]) -> Vec<u128> {
 }
 
 #[test]
-fn the_wait_doubles_up_to_its_cap_and_the_servers_wish_comes_on_top() {
+fn doubles_the_backoff_and_adds_it_to_the_requested_wait() {
     use Outcome::{NotSent, Status, Unknown};
-    let policy = RetryPolicy {
-        attempts: 6,
-        base: Duration::from_millis(500),
-        cap: Duration::from_secs(3),
-        total: Duration::from_secs(60),
-    };
-    // Half of the entropy's range, and so half of the longest wait.
+    let policy = RetryPolicy::default()
+        .attempts(6)
+        .max_delay(Duration::from_secs(3));
+    // Half of the range of the entropy: half of the maximum backoff.
     let half = 1 << 63;
     for (outcomes, expected) in [
         (vec![Unknown; 6], vec![250, 500, 1000, 1500, 1500]),
         (vec![NotSent, Status(200, None)], vec![250]),
         (vec![Status(429, Some("7")); 2], vec![7_250, 7_500]),
         (vec![Status(503, Some("1")), Unknown], vec![1_250, 500]),
-        // More than the total time is not waited for.
+        // No wait exceeds the total time.
         (vec![Status(429, Some("99999"))], vec![]),
         (vec![Status(429, Some("30")); 3], vec![30_250]),
         (vec![Status(400, Some("1"))], vec![]),

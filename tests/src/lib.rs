@@ -1,9 +1,10 @@
-//! What the tests of `dropbox-sign-oauth` stand on, and what anybody who writes a transport of
-//! their own can use: [`sandbox`], an honest stand-in for the service, [`fault`], a server that
-//! misbehaves in every known way, and [`conformance`], a run of any transport through all of it.
+//! Test tools for `dropbox-sign-oauth`, also for other transports than the two adapters:
+//! [`sandbox`] is a local stand-in for the service, [`conformance`] runs any transport through every
+//! [`fault`], and [`peer`] is the scripted server behind it.
 
 pub mod conformance;
 pub mod fault;
+pub mod peer;
 pub mod sandbox;
 pub mod tls;
 

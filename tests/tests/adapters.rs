@@ -1,72 +1,54 @@
-//! Both adapters through the whole flow, against the sandbox.
+//! Both adapters through the whole flow, against the sandbox and scripted peers.
 
 mod clients;
 
-use std::{
-    error::Error as _,
-    io::{self, Read, Write},
-    net::TcpListener,
-    thread,
-    time::Duration,
-};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use clients::Client;
-use dropbox_sign_oauth::{
-    App, CallError, CauseKind, Delivery, Endpoints, Error, ErrorCode, Expiry, InsecureUri,
-    PlainHttp, RetryPolicy, State, Token,
-};
+use clients::{Client, runtime};
 use dropbox_sign_oauth_testkit::{
-    fault::ClosedPort,
+    peer::{ClosedPort, Peer, Script, Tally},
     sandbox::{CLIENT_ID, Sandbox},
     tls::{Authority, Leaf},
 };
-use dropbox_sign_oauth_ureq::ureq;
-use http::HeaderName;
-use http_body_util::Full;
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
+use dropbox_sign_oauth_ureq::{
+    App, AuthorizationCode, CallError, Endpoints, Error, Expiry, PlainHttp, RetryPolicy, State,
+    Token, TokenGenerate, ureq,
 };
+use http::HeaderName;
 
-fn state() -> State {
-    State::from_stored("900e06e2").unwrap()
+/// A response after which the connection stays open.
+fn response(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n{body}")
 }
 
-/// Exchanges a code that the sandbox has issued.
-fn generate(client: &Client, sandbox: &Sandbox) -> Result<Token, CallError> {
-    let query = format!("code={}&state=900e06e2", sandbox.issue_code(&state()));
-    let app = sandbox.app();
-    let code = app.callback(&query, &state()).unwrap();
-    Ok(client.send(app.generate(code))?.access_token)
+/// A code that the sandbox has issued.
+fn issue_code(sandbox: &Sandbox) -> AuthorizationCode {
+    let state = State::random();
+    AuthorizationCode::new(&sandbox.issue_code(&state), state).unwrap()
 }
 
-/// An operation for an app that is registered nowhere, at `base`.
+/// An app of no sandbox, at `base`.
 fn app_at(base: &str) -> App {
     let endpoints = Endpoints::new(base, base, PlainHttp::Anywhere).unwrap();
     let app = App::builder(CLIENT_ID, "s3cret").endpoints(endpoints);
     app.build().unwrap()
 }
 
-fn exchange_at(client: &Client, base: &str) -> CallError {
-    let app = app_at(base);
-    let code = app.callback("code=1b0d28d90c86c141&state=900e06e2", &state());
-    client.send(app.generate(code.unwrap())).unwrap_err()
+fn generate_at(base: &str) -> TokenGenerate {
+    let code = AuthorizationCode::new("1b0d28d90c86c141", State::random());
+    app_at(base).generate(code.unwrap())
 }
 
 #[test]
-fn the_whole_flow() {
+fn completes_the_whole_flow() {
     for sandbox in [
         Sandbox::start().unwrap(),
         Sandbox::builder().tls().start().unwrap(),
     ] {
         for client in Client::both(&sandbox) {
             let app = sandbox.app();
-            let code = sandbox.issue_code(&state());
-            let query = format!("state=900e06e2&code={code}");
-            let code = app.callback(&query, &state()).unwrap();
-
-            let tokens = client.send(app.generate(code)).unwrap();
+            let tokens = client.send(app.generate(issue_code(&sandbox))).unwrap();
             let day = Duration::from_secs(86400);
             assert_eq!(tokens.expiry, Some(Expiry::In(day)));
             assert!(tokens.rate_limit.remaining < tokens.rate_limit.limit);
@@ -84,78 +66,60 @@ fn the_whole_flow() {
 }
 
 #[test]
-fn a_code_that_was_used_is_rejected() {
+fn rejects_a_used_code_and_its_tokens() {
     let sandbox = Sandbox::start().unwrap();
     for client in Client::both(&sandbox) {
         let app = sandbox.app();
-        let query = format!("code={}&state=900e06e2", sandbox.issue_code(&state()));
-        let code = || app.callback(&query, &state()).unwrap();
+        let state = State::random();
+        let code = sandbox.issue_code(&state);
+        let code = || AuthorizationCode::new(&code, state.clone()).unwrap();
         let tokens = client.send(app.generate(code())).unwrap();
         let error = client.send(app.generate(code())).unwrap_err();
-        assert_eq!(error.delivery(), Delivery::Answered);
-        let CallError::Answered(Error::Rejected(rejection)) = error else {
-            panic!("{error:?}");
-        };
-        assert_eq!(rejection.code, Some(ErrorCode::InvalidGrant));
-        // The second use has revoked what the first one gave.
+        assert!(error.is_invalid_grant(), "{error}");
         let error = client.send(app.account(&tokens.access_token)).unwrap_err();
-        assert!(error.to_string().contains("401 unauthorized"), "{error}");
+        assert!(error.rejects_access_token(), "{error}");
     }
 }
 
 #[test]
-fn one_call_is_one_request_with_these_headers() {
+fn sends_one_request_per_call_with_these_headers() {
     let sandbox = Sandbox::start().unwrap();
     for client in Client::both(&sandbox) {
         let before = sandbox.requests().len();
-        let token = generate(&client, &sandbox).unwrap();
-        client.send(sandbox.app().account(&token)).unwrap();
+        let app = sandbox.app();
+        let tokens = client.send(app.generate(issue_code(&sandbox))).unwrap();
+        client.send(app.account(&tokens.access_token)).unwrap();
         let requests = sandbox.requests().split_off(before);
-        let seen: Vec<_> = requests
-            .iter()
-            .map(|request| {
-                let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
-                names.sort_unstable();
-                (request.method.as_str(), &*request.path_and_query, names)
-            })
-            .collect();
+        let seen = requests.iter().map(|request| {
+            let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            format!(
+                "{} {} {}",
+                request.method,
+                request.path_and_query,
+                names.join(" ")
+            )
+        });
         assert_eq!(
-            seen,
+            seen.collect::<Vec<_>>(),
             [
-                (
-                    "POST",
-                    "/oauth/token",
-                    vec![
-                        "accept",
-                        "authorization",
-                        "content-length",
-                        "content-type",
-                        "host",
-                        "user-agent"
-                    ]
-                ),
-                (
-                    "GET",
-                    "/v3/account",
-                    vec!["accept", "authorization", "host", "user-agent"]
-                ),
+                "POST /oauth/token accept authorization content-length content-type host user-agent",
+                "GET /v3/account accept authorization host user-agent",
             ]
         );
     }
 }
 
 #[test]
-fn a_certificate_that_cannot_be_trusted_is_refused_before_anything_is_sent() {
-    let stranger = Authority::new();
-    let own = Sandbox::builder().tls().start().unwrap();
-    let unknown_issuer = Sandbox::builder().tls_from(&stranger, Leaf::Valid);
-    let unknown_issuer = unknown_issuer.start().unwrap();
-    for client in Client::both(&own) {
-        let error = exchange_at(&client, unknown_issuer.base_url());
-        assert_eq!(error.delivery(), Delivery::NotSent);
+fn sends_nothing_to_a_server_that_it_does_not_trust() {
+    let trusted = Sandbox::builder().tls().start().unwrap();
+    let other = Sandbox::builder().tls_from(&Authority::new(), Leaf::Valid);
+    let other = other.start().unwrap();
+    for client in Client::both(&trusted) {
+        let error = client.send(generate_at(other.base_url())).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the request was not sent: no connection to the server could be made"
+            "the request was not sent: connecting to the server failed"
         );
         let mut chain = String::new();
         let mut source = error.source();
@@ -164,67 +128,40 @@ fn a_certificate_that_cannot_be_trusted_is_refused_before_anything_is_sent() {
             source = error.source();
         }
         assert!(chain.contains("UnknownIssuer"), "{chain}");
-        assert!(unknown_issuer.requests().is_empty());
+        assert!(other.requests().is_empty());
     }
 }
 
 #[test]
-fn nothing_is_sent_over_plain_http_to_another_machine() {
+fn sends_nothing_over_plain_http_to_another_machine() {
     let sandbox = Sandbox::start().unwrap();
     for client in Client::both(&sandbox) {
-        let error = exchange_at(&client, "http://sign.example.com");
-        let CallError::NotSent(cause) = &error else {
-            panic!("{error:?}");
-        };
-        let insecure: InsecureUri = match cause.kind() {
-            CauseKind::Insecure(insecure) => insecure,
-            other => panic!("{other:?}"),
-        };
+        let error = client.send(generate_at("http://sign.example.com"));
         assert_eq!(
-            error.to_string(),
-            format!("the request was not sent: {insecure}")
+            error.unwrap_err().to_string(),
+            "the request was not sent: the URI is neither https nor http to a loopback host"
         );
     }
 }
 
 #[test]
-fn a_refused_connection_is_not_sent() {
+fn refused_connection_is_not_sent() {
     let sandbox = Sandbox::start().unwrap();
     for client in Client::both(&sandbox) {
-        let nobody = ClosedPort::bind().unwrap();
-        let base = format!("http://{}", nobody.address());
-        assert_eq!(exchange_at(&client, &base).delivery(), Delivery::NotSent);
-        // Without a body to bear witness, too.
+        let closed = ClosedPort::bind().unwrap();
+        let base = format!("http://{}", closed.address());
+        let error = client.send(generate_at(&base)).unwrap_err();
+        assert!(matches!(error, CallError::NotSent(_)), "{error}");
+        // Also without a body.
         let token = Token::new("NWNiOTMx").unwrap();
         let error = client.send(app_at(&base).account(&token)).unwrap_err();
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert!(matches!(error, CallError::NotSent(_)), "{error}");
     }
 }
 
-/// Answers one request with `answer`; gives the address, and what was left on the connection.
-fn answer_once(answer: &'static str) -> (String, thread::JoinHandle<io::Result<Vec<u8>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let served = thread::spawn(move || {
-        let (mut stream, _) = listener.accept()?;
-        let mut request = Vec::new();
-        while !request.ends_with(b"}") {
-            let mut chunk = [0; 512];
-            let read = stream.read(&mut chunk)?;
-            request.extend_from_slice(&chunk[..read]);
-        }
-        stream.write_all(answer.as_bytes())?;
-        drop(listener);
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest)?;
-        Ok(rest)
-    });
-    (base, served)
-}
-
 #[test]
-fn an_agent_of_the_callers_cannot_weaken_the_rules() {
-    // Everything that ureq does by default and the contract forbids.
+fn keeps_the_rules_with_the_callers_agent() {
+    // Every default of ureq that the contract forbids.
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(true)
         .max_redirects(10)
@@ -233,166 +170,112 @@ fn an_agent_of_the_callers_cannot_weaken_the_rules() {
         .into();
     let transport = dropbox_sign_oauth_ureq::Transport::builder()
         .body_limit(64)
-        .build_with_agent(agent);
-    let client = Client::Ureq(transport);
-    for (answer, class) in [
+        .build_with_agent(agent)
+        .unwrap();
+    for (response, message) in [
         (
-            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            "answered 307 with a redirect to http://127.0.0.1:1/",
+            response(
+                "307 Temporary Redirect",
+                "Location: http://127.0.0.1:1/\r\n",
+                "",
+            ),
+            "refused to follow a redirect (307) to http://127.0.0.1:1/",
         ),
         (
-            "HTTP/1.1 400 Bad Request\r\nContent-Length: 25\r\nConnection: close\r\n\r\n{\"error\":\"invalid_grant\"}",
-            "400 invalid_grant",
+            response("400 Bad Request", "", r#"{"error":"invalid_grant"}"#),
+            "the server rejected the request: 400 invalid_grant",
         ),
         (
-            "HTTP/1.1 200 OK\r\nContent-Length: 65\r\nConnection: close\r\n\r\n",
-            "more than 64 bytes",
+            response("200 OK", "", &" ".repeat(65)),
+            "the response body is larger than 64 bytes",
         ),
     ] {
-        let (base, served) = answer_once(answer);
-        let error = exchange_at(&client, &base);
-        assert_eq!(error.delivery(), Delivery::Answered);
-        assert!(error.to_string().contains(class), "{error}");
-        assert!(served.join().unwrap().unwrap_or_default().is_empty());
+        let peer = Peer::start([Script::new().read_request().send(response)], None).unwrap();
+        let error = transport.send(generate_at(&peer.http())).unwrap_err();
+        assert_eq!(error.to_string(), message);
+        assert_eq!(peer.tally().requests, 1);
     }
-    let nobody = ClosedPort::bind().unwrap();
-    let error = exchange_at(&client, &format!("http://{}", nobody.address()));
-    assert_eq!(error.delivery(), Delivery::NotSent);
-}
-
-/// A service whose bodies can be cloned, as many are.
-fn cloneable_service() -> legacy::Client<HttpConnector, Full<Bytes>> {
-    legacy::Client::builder(TokioExecutor::new()).build_http()
 }
 
 #[test]
-fn a_service_with_other_bodies_works_and_proves_nothing() {
+fn codes_never_reuse_a_connection_and_refreshes_do() {
     let sandbox = Sandbox::start().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let transport =
-        dropbox_sign_oauth_hyper::Transport::builder().build_with_service(cloneable_service());
-    let app = sandbox.app();
-    let query = format!("code={}&state=900e06e2", sandbox.issue_code(&state()));
-    let code = app.callback(&query, &state()).unwrap();
-    let tokens = runtime.block_on(transport.send(app.generate(code)));
-    assert!(tokens.is_ok());
-
-    let nobody = ClosedPort::bind().unwrap();
-    let app = app_at(&format!("http://{}", nobody.address()));
-    let code = app.callback(&query, &state()).unwrap();
-    let error = runtime.block_on(transport.send(app.generate(code)));
-    // A middleware could have sent it before: the connection that failed may be the second one.
-    assert_eq!(error.unwrap_err().delivery(), Delivery::Unknown);
+    let [hyper, ureq] = Client::both(&sandbox);
+    let agent = dropbox_sign_oauth_ureq::Transport::builder();
+    let agent = agent.build_with_agent(ureq::Agent::new_with_defaults());
+    for client in [hyper, ureq, Client::Ureq(agent.unwrap())] {
+        let tokens = response("200 OK", "", r#"{"access_token":"NWNiOTMx"}"#);
+        let script = (0..4).fold(Script::new(), |script, _| {
+            script.read_request().send(tokens.clone())
+        });
+        let peer = Peer::start([script], None).unwrap();
+        let refresh = || app_at(&peer.http()).refresh(&Token::new("hNTI2MTFm").unwrap());
+        for _ in 0..2 {
+            client.send(refresh()).unwrap();
+        }
+        assert_eq!(peer.tally().connections, 1);
+        client.send(generate_at(&peer.http())).unwrap();
+        assert_eq!(peer.tally().connections, 2);
+        client.send(generate_at(&peer.http())).unwrap();
+        assert_eq!(peer.tally().connections, 3);
+    }
 }
 
 #[test]
-fn dropping_the_future_cancels_the_call() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let app = app_at(&format!("http://{}", listener.local_addr().unwrap()));
-    let (arrived, arrival) = tokio::sync::oneshot::channel();
-    let (closed, closing) = tokio::sync::oneshot::channel();
-    thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.read_exact(&mut [0]).unwrap();
-        arrived.send(()).unwrap();
-        // The end of the connection: it would stay open if the call went on.
-        let _ = io::copy(&mut stream, &mut io::sink());
-        closed.send(()).unwrap();
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let transport = dropbox_sign_oauth_hyper::Transport::builder()
-        .deadline(Duration::MAX)
-        .build()
-        .unwrap();
-    let code = app.callback("code=1b0d28d90c86c141&state=900e06e2", &state());
-    let call = transport.send(app.generate(code.unwrap()));
-    runtime.block_on(async {
+fn dropping_the_future_closes_the_connection() {
+    let peer = Peer::start([Script::new()], None).unwrap();
+    let transport = dropbox_sign_oauth_hyper::Transport::builder();
+    let transport = transport.deadline(Duration::MAX).build().unwrap();
+    let call = transport.send(generate_at(&peer.http()));
+    let peer = Arc::new(peer);
+    let wait_for = |seen: fn(Tally) -> bool| {
+        let peer = Arc::clone(&peer);
+        tokio::task::spawn_blocking(move || peer.wait_for(seen))
+    };
+    runtime().block_on(async {
         tokio::select! {
             result = call => panic!("{result:?}"),
-            arrived = arrival => arrived.unwrap(),
+            arrived = wait_for(|tally| tally.complete == 1) => arrived.unwrap(),
         }
-        let closing = tokio::time::timeout(Duration::from_secs(60), closing).await;
-        closing.expect("the connection ends with its call").unwrap();
+        wait_for(|tally| tally.ended == 1).await.unwrap();
     });
-}
-
-/// Answers each of the requests with the next status; gives how many there were.
-fn answer_each(statuses: Vec<u16>) -> (String, thread::JoinHandle<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let served = thread::spawn(move || {
-        for (served, status) in statuses.iter().enumerate() {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            while !request.ends_with(b"}") {
-                let mut chunk = [0; 512];
-                match stream.read(&mut chunk) {
-                    // The call that ends the test.
-                    Ok(0) | Err(_) => return served,
-                    Ok(read) => request.extend_from_slice(&chunk[..read]),
-                }
-            }
-            let body = r#"{"access_token":"NWNiOTMx"}"#;
-            let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {status} S\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            );
-            stream.write_all(answer.as_bytes()).unwrap();
-        }
-        statuses.len()
-    });
-    (base, served)
 }
 
 #[test]
-fn a_call_is_repeated_where_that_is_safe() {
+fn retries_where_that_is_safe() {
     let sandbox = Sandbox::start().unwrap();
-    let policy = RetryPolicy {
-        attempts: 3,
-        base: Duration::ZERO,
-        ..RetryPolicy::default()
+    let policy = RetryPolicy::default()
+        .attempts(3)
+        .base_delay(Duration::ZERO);
+    let peer = |statuses: [&str; 3]| {
+        let scripts = statuses.map(|status| {
+            let close = "Connection: close\r\n";
+            let response = response(status, close, r#"{"access_token":"NWNiOTMx"}"#);
+            Script::new().read_request().send(response).close()
+        });
+        Peer::start(scripts, None).unwrap()
     };
     for client in Client::both(&sandbox) {
-        // A refresh after a 5xx, and anything after a 429.
-        let (base, served) = answer_each(vec![503, 429, 200]);
-        let refresh = app_at(&base).refresh(&Token::new("hNTI2MTFm").unwrap());
+        // A refresh after a 5xx or a 429.
+        let server = peer(["503 S", "429 S", "200 S"]);
+        let refresh = app_at(&server.http()).refresh(&Token::new("hNTI2MTFm").unwrap());
         assert!(client.send_with_retry(refresh, policy).is_ok());
-        assert_eq!(served.join().unwrap(), 3);
+        assert_eq!(server.tally().requests, 3);
 
-        // A code only after the 429.
-        let (base, served) = answer_each(vec![429, 503, 200]);
-        let app = app_at(&base);
-        let code = app.callback("code=1b0d28d90c86c141&state=900e06e2", &state());
-        let error = client.send_with_retry(app.generate(code.unwrap()), policy);
-        let error = error.unwrap_err();
+        // A code only after a 429.
+        let server = peer(["429 S", "503 S", "200 S"]);
+        let generate = generate_at(&server.http());
+        let error = client.send_with_retry(generate, policy).unwrap_err();
         assert!(matches!(error, CallError::Answered(Error::ServerFault(_))));
-        // The third answer finds nobody.
-        drop(std::net::TcpStream::connect(
-            base.trim_start_matches("http://"),
-        ));
-        assert_eq!(served.join().unwrap(), 2);
+        assert_eq!(server.tally().requests, 2);
     }
 }
 
 #[test]
-fn a_time_without_end_is_no_panic() {
+fn accepts_an_endless_deadline() {
     let sandbox = Sandbox::start().unwrap();
-    let hyper = dropbox_sign_oauth_hyper::Transport::builder()
-        .deadline(Duration::MAX)
-        .connect_timeout(Duration::MAX);
-    let ureq = dropbox_sign_oauth_ureq::Transport::builder()
-        .deadline(Duration::MAX)
-        .connect_timeout(Duration::MAX);
-    for client in [
-        Client::hyper(hyper.build().unwrap()),
-        Client::Ureq(ureq.build().unwrap()),
-    ] {
-        assert!(generate(&client, &sandbox).is_ok());
+    for client in Client::both_with_deadline(&sandbox, Duration::MAX) {
+        let generate = sandbox.app().generate(issue_code(&sandbox));
+        assert!(client.send(generate).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The body of a request, which tells whether it was ever taken.
+//! The body of a request, which records whether it was sent.
 
 use std::{
     error::Error,
@@ -15,49 +15,57 @@ use bytes::Bytes;
 use dropbox_sign_oauth::Replay;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use hyper_util::client::legacy;
 use zeroize::Zeroizing;
 
-/// Nobody has asked for the body yet.
+/// No client has asked for the body.
 const WAITING: u8 = 0;
-/// The body was handed over, and may be on its way.
-const TAKEN: u8 = 1;
-/// The call has ended, and the body will not be handed over any more.
-const CLOSED: u8 = 2;
+/// [`Client`](crate::Client) has the request and has sent nothing of it.
+const HELD: u8 = 1;
+/// The body was read, or the head may have been sent.
+const SENT: u8 = 2;
+/// The call has ended; the body cannot be read any more.
+const CLOSED: u8 = 3;
 
-/// The body of a request, handed over at most once, and only while its call goes on.
+/// The body of a request. It can be read once, and only until its call ends.
 ///
-/// That makes it a witness: HTTP/1.1 clients ask for the body before they write the head, so that a
-/// call whose body was never asked for has provably not been sent. It cannot be cloned: no
+/// It is the witness of sending: an HTTP/1.1 client reads the body before it writes the head, so a
+/// request whose body was not read has provably not been sent. It cannot be cloned, so no
 /// middleware can send it twice.
 pub struct RequestBody {
     data: Option<Bytes>,
     gate: Arc<Gate>,
     replay: Replay,
+    /// Recorded as sent before it is read.
+    released: bool,
+    /// The body of a second attempt.
+    is_copy: bool,
 }
 
 #[derive(Debug, Default)]
 struct Gate(AtomicU8);
 
 impl Gate {
-    fn pass(&self, to: u8) -> bool {
+    /// Changes the state to `to` if it is one of `from`.
+    fn pass(&self, from: &[u8], to: u8) -> bool {
         self.0
-            .compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                from.contains(&state).then_some(to)
+            })
             .is_ok()
     }
 }
 
-/// The end of a [`RequestBody`] that its call keeps. Closes it when dropped, so that a call that
-/// was given up does not send afterwards.
+/// The end of a [`RequestBody`] that its call keeps. Dropping it closes the body, so that a call
+/// that was canceled does not send its request later.
 #[derive(Debug)]
 pub(crate) struct Witness {
     gate: Arc<Gate>,
-    /// An empty body is never asked for, and proves nothing.
+    /// An empty body is not read, which proves nothing.
     empty: bool,
 }
 
 impl RequestBody {
-    /// Whether the request may be sent again.
+    /// Returns whether the request may be sent more than once.
     #[must_use]
     pub fn replay(&self) -> Replay {
         self.replay
@@ -70,29 +78,78 @@ impl RequestBody {
             empty: data.is_empty(),
         };
         let data = (!data.is_empty()).then(|| Bytes::from_owner(Zeroizing::new(data)));
-        (Self { data, gate, replay }, witness)
+        let body = Self {
+            data,
+            gate,
+            replay,
+            released: false,
+            is_copy: false,
+        };
+        (body, witness)
+    }
+
+    /// Records that a client which reports what it sends has the request.
+    pub(crate) fn hold(&self) {
+        self.gate.pass(&[WAITING], HELD);
+    }
+
+    /// Records that the head may be sent before the body is read.
+    pub(crate) fn release(&mut self) {
+        self.gate.pass(&[WAITING, HELD], SENT);
+        self.released = true;
+    }
+
+    /// As [`release`](Self::release), for a body that is not read.
+    pub(crate) fn release_if_empty(&mut self) {
+        if self.data.is_none() {
+            self.release();
+        }
+    }
+
+    /// Records that a request that was released has not been sent after all.
+    pub(crate) fn take_back(&self) {
+        // The attempt before a copy may have been sent.
+        if self.released && !self.is_copy {
+            self.gate.pass(&[SENT], HELD);
+        }
+    }
+
+    /// The same body, for a second attempt of a request that may be sent more than once.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            data: self.data.clone(),
+            gate: Arc::clone(&self.gate),
+            replay: self.replay,
+            released: false,
+            is_copy: true,
+        }
+    }
+
+    /// Whether the data may be read now.
+    fn open(&self) -> bool {
+        let from: &[u8] = if self.released || self.is_copy {
+            &[WAITING, HELD, SENT]
+        } else {
+            &[WAITING, HELD]
+        };
+        self.gate.pass(from, SENT)
     }
 }
 
 impl Witness {
-    /// Closes the body of a call that failed with `error`, and says whether the request has
-    /// provably not been sent.
-    pub(crate) fn close(&self, error: &(dyn Error + 'static)) -> bool {
-        let never_asked_for = self.gate.pass(CLOSED);
-        if self.empty {
-            // A GET: only hyper-util's own word is left, and no harm can come of it.
-            error
-                .downcast_ref::<legacy::Error>()
-                .is_some_and(legacy::Error::is_connect)
-        } else {
-            never_asked_for
+    /// Closes the body of a call that failed. Returns whether the request has provably not been
+    /// sent.
+    pub(crate) fn close(&self) -> bool {
+        match self.gate.0.swap(CLOSED, Ordering::AcqRel) {
+            WAITING => !self.empty,
+            state => state == HELD,
         }
     }
 }
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        self.gate.pass(CLOSED);
+        self.close();
     }
 }
 
@@ -105,7 +162,7 @@ impl Body for RequestBody {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CallEnded>>> {
         Poll::Ready(self.data.take().map(|data| {
-            if self.gate.pass(TAKEN) {
+            if self.open() {
                 Ok(Frame::data(data))
             } else {
                 Err(CallEnded(()))
@@ -123,12 +180,12 @@ impl Body for RequestBody {
     }
 }
 
-/// For clients whose bodies are `Full<Bytes>`. Such a body can be cloned and sent again by a
-/// middleware, so nothing is provable of it: a call that fails is *unknown*.
+/// For clients whose bodies are `Full<Bytes>`: `request.map(Full::from)`. Middleware can clone and
+/// resend such a body, so nothing can be proved of it, and a call that fails is *unknown*.
 impl From<RequestBody> for Full<Bytes> {
     fn from(mut body: RequestBody) -> Self {
         match body.data.take() {
-            Some(data) if body.gate.pass(TAKEN) => Self::new(data),
+            Some(data) if body.open() => Self::new(data),
             _ => Self::default(),
         }
     }
@@ -141,13 +198,13 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// The call ended before its body was asked for, so the body was not handed over.
+/// The call ended before its body was read, so the request must not be sent.
 #[derive(Debug)]
 pub struct CallEnded(());
 
 impl fmt::Display for CallEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call ended before its body was asked for")
+        f.write_str("the call ended before its body was read")
     }
 }
 
@@ -159,7 +216,11 @@ mod tests {
 
     use super::*;
 
-    fn take<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Option<Result<Bytes, B::Error>> {
+    fn body(data: &[u8]) -> (RequestBody, Witness) {
+        RequestBody::new(data.to_vec(), Replay::Safe)
+    }
+
+    fn read<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Option<Result<Bytes, B::Error>> {
         match Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(frame) => frame.map(|frame| frame.map(|frame| frame.into_data().unwrap())),
             Poll::Pending => panic!("a body is always ready"),
@@ -167,37 +228,72 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_taken_once_and_tells() {
-        let (mut body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
+    fn a_body_that_was_read_counts_as_sent() {
+        let (mut body, witness) = body(b"secret");
         assert_eq!(body.size_hint().exact(), Some(6));
         assert_eq!(format!("{body:?}"), "RequestBody(6 bytes)");
-        assert_eq!(take(&mut body).unwrap().unwrap(), "secret");
-        assert!(take(&mut body).is_none() && body.is_end_stream());
-        assert!(!witness.close(&CallEnded(())));
+        assert_eq!(read(&mut body).unwrap().unwrap(), "secret");
+        assert!(read(&mut body).is_none() && body.is_end_stream());
+        assert!(!witness.close());
     }
 
     #[test]
-    fn a_closed_body_is_not_taken() {
-        let (mut body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
-        assert!(witness.close(&CallEnded(())));
-        assert!(take(&mut body).unwrap().is_err());
-        let (mut body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
+    fn a_closed_body_cannot_be_read() {
+        let (mut first, witness) = body(b"secret");
+        assert!(witness.close());
+        assert!(read(&mut first).unwrap().is_err());
+        let (mut second, witness) = body(b"secret");
         drop(witness);
-        assert!(take(&mut body).unwrap().is_err());
+        assert!(read(&mut second).unwrap().is_err());
+        let (third, witness) = body(b"secret");
+        let mut copy = third.copy();
+        drop((third, witness));
+        assert!(read(&mut copy).unwrap().is_err());
     }
 
     #[test]
-    fn an_empty_body_proves_nothing() {
-        let (body, witness) = RequestBody::new(Vec::new(), Replay::Safe);
-        assert!(body.is_end_stream());
-        assert!(!witness.close(&CallEnded(())));
+    fn an_empty_body_proves_nothing_unless_the_client_holds_it() {
+        let (first, witness) = body(b"");
+        assert!(first.is_end_stream());
+        assert!(!witness.close());
+        let (second, witness) = body(b"");
+        second.hold();
+        assert!(witness.close());
+        let (mut third, witness) = body(b"");
+        third.hold();
+        third.release_if_empty();
+        assert!(!witness.close());
     }
 
     #[test]
-    fn a_full_body_counts_as_taken() {
-        let (body, witness) = RequestBody::new(b"secret".to_vec(), Replay::Never);
+    fn a_released_body_counts_as_sent_until_it_is_taken_back() {
+        for taken_back in [false, true] {
+            let (mut body, witness) = body(b"secret");
+            body.hold();
+            body.release();
+            if taken_back {
+                body.take_back();
+            }
+            assert_eq!(witness.close(), taken_back);
+        }
+    }
+
+    #[test]
+    fn a_copy_can_be_read_after_the_original() {
+        let (mut body, witness) = body(b"secret");
+        let mut copy = body.copy();
+        assert_eq!(read(&mut body).unwrap().unwrap(), "secret");
+        copy.release();
+        copy.take_back();
+        assert_eq!(read(&mut copy).unwrap().unwrap(), "secret");
+        assert!(!witness.close());
+    }
+
+    #[test]
+    fn a_full_body_counts_as_sent() {
+        let (body, witness) = body(b"secret");
         let mut full = Full::<Bytes>::from(body);
-        assert!(!witness.close(&CallEnded(())));
-        assert_eq!(take(&mut full).unwrap().unwrap(), "secret");
+        assert!(!witness.close());
+        assert_eq!(read(&mut full).unwrap().unwrap(), "secret");
     }
 }

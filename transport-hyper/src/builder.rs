@@ -1,4 +1,4 @@
-//! Makes a transport: its limits, and the service under it.
+//! The settings of a transport.
 
 use std::{error::Error, fmt, future::Future, io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -6,28 +6,28 @@ use dropbox_sign_oauth::{
     DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, PlainHttp,
 };
 use http::Request;
-use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, pki_types::CertificateDer};
 use tower_service::Service;
 
 use crate::{
     body::RequestBody,
-    client::{Client, Settings, system_lookup},
+    client::{Client, ProxySetting, Settings, system_lookup},
     transport::{Limits, Transport},
 };
 
 impl Transport {
-    /// A transport with the defaults: HTTP/1.1, rustls with ring and `webpki-roots`, no proxy, and
-    /// the limits [`DEFAULT_DEADLINE`], [`DEFAULT_CONNECT_TIMEOUT`] and [`DEFAULT_BODY_LIMIT`].
+    /// Returns a transport with default settings: HTTP/1.1, rustls with ring and `webpki-roots`, no
+    /// proxy.
     ///
     /// # Errors
-    /// As [`Builder::build`].
-    pub fn new() -> Result<Self, InvalidTls> {
+    /// As [`TransportBuilder::build`].
+    pub fn new() -> Result<Self, BuildError> {
         Self::builder().build()
     }
 
-    /// Begins a transport whose settings differ from the defaults.
-    pub fn builder() -> Builder {
-        Builder {
+    /// Returns a builder with default settings.
+    pub fn builder() -> TransportBuilder {
+        TransportBuilder {
             deadline: DEFAULT_DEADLINE,
             body_limit: DEFAULT_BODY_LIMIT,
             client: Settings {
@@ -36,74 +36,117 @@ impl Transport {
                 extra_roots: Vec::new(),
                 #[cfg(feature = "platform-verifier")]
                 platform_verifier: false,
+                tls_config: None,
                 #[cfg(feature = "http2")]
                 http2: false,
+                proxy: ProxySetting::default(),
                 lookup: Arc::new(system_lookup),
             },
         }
     }
 }
 
-/// The settings of a [`Transport`] that is being made: begun by [`Transport::builder`].
+impl<S: Service<Request<RequestBody>>> Transport<S> {
+    /// Returns a transport on `service`, with default limits: see
+    /// [`TransportBuilder::build_with_service`].
+    pub fn with_service(service: S) -> Self {
+        Transport::builder().build_with_service(service)
+    }
+}
+
+/// Builds a [`Transport`]: see [`Transport::builder`].
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
+pub struct TransportBuilder {
     deadline: Duration,
     body_limit: usize,
     client: Settings,
 }
 
-impl Builder {
-    /// The time for a whole call, from its start until the last byte of the body.
-    /// [`DEFAULT_DEADLINE`] if not set.
+impl TransportBuilder {
+    /// Sets the time limit of a call, from its start to the last byte of the body. Defaults to
+    /// [`DEFAULT_DEADLINE`].
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The time for name resolution, TCP and TLS together. [`DEFAULT_CONNECT_TIMEOUT`] if not set.
+    /// Sets the time limit of proxy, name resolution, TCP and TLS together. Defaults to
+    /// [`DEFAULT_CONNECT_TIMEOUT`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.client.connect_timeout = timeout;
         self
     }
 
-    /// The most bytes of a response body that are read. [`DEFAULT_BODY_LIMIT`] if not set.
+    /// Sets the largest size of a response body in bytes. Defaults to [`DEFAULT_BODY_LIMIT`].
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// Whether plain `http` may leave this machine. Not, if not set.
+    /// Sets where plain `http` is allowed. Defaults to [`PlainHttp::LoopbackOnly`].
     pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
         self.client.plain_http = plain_http;
         self
     }
 
-    /// Trusts one more root certificate, beside those of `webpki-roots` or the platform: a
-    /// sandbox's, or an inspecting proxy's.
+    /// Trusts another root certificate, in addition to those of `webpki-roots` or the platform: the
+    /// root of a test server, or of a proxy that inspects TLS.
     pub fn extra_root(mut self, root: CertificateDer<'static>) -> Self {
         self.client.extra_roots.push(root);
         self
     }
 
-    /// Judges certificates by the platform's verifier and roots instead of `webpki-roots`.
+    /// Verifies certificates with the platform's verifier and roots instead of `webpki-roots`.
     #[cfg(feature = "platform-verifier")]
     pub fn platform_verifier(mut self) -> Self {
         self.client.platform_verifier = true;
         self
     }
 
-    /// Offers HTTP/2 beside HTTP/1.1; the server chooses.
+    /// Uses this TLS configuration: client certificates, another provider, other versions.
     ///
-    /// HTTP/2 may send the head of a request before its body is asked for, so that *not sent* then
-    /// means that nothing of the body was: no code and no refresh token, but perhaps the head.
+    /// It replaces the default roots and verifier, so it excludes [`extra_root`](Self::extra_root)
+    /// and `platform_verifier`. Its ALPN protocols are ignored.
+    pub fn tls_config(mut self, config: ClientConfig) -> Self {
+        self.client.tls_config = Some(config);
+        self
+    }
+
+    /// Offers HTTP/2 in addition to HTTP/1.1; the server chooses.
     #[cfg(feature = "http2")]
     pub fn http2(mut self) -> Self {
         self.client.http2 = true;
         self
     }
 
-    /// Resolves host names by `lookup` instead of the system's resolver. A call stops waiting for
-    /// it when its time is up.
+    /// Sends every request through the proxy at `uri`: `http://` and `https://` with the `CONNECT`
+    /// method, `socks5://` and `socks5h://`, where the proxy resolves the names. Defaults to none.
+    ///
+    /// The URI may have credentials: `http://user:password@proxy:3128`. They are not shown in
+    /// errors or `Debug`. A call fails as *not sent* if the proxy does not open a tunnel; it never
+    /// bypasses the proxy. Plain `http` goes through a proxy only with [`PlainHttp::Anywhere`],
+    /// because the proxy's loopback hosts are not those of this machine.
+    pub fn proxy(mut self, uri: &str) -> Self {
+        self.client.proxy = ProxySetting::Uri(uri.to_owned());
+        self
+    }
+
+    /// Uses the proxies that the environment names, as [`proxy`](Self::proxy) does. They are read
+    /// once, by [`build`](Self::build); without this call they are ignored.
+    ///
+    /// - `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY`, for `https`; the first that is set.
+    /// - `http_proxy`, `all_proxy`, `ALL_PROXY` for `http`. `HTTP_PROXY` is ignored, since a CGI
+    ///   request can set it.
+    /// - `no_proxy`, `NO_PROXY`: hosts that are connected to directly, separated by commas.
+    ///   `example.com` and `.example.com` also match subdomains; addresses, networks (`10.0.0.0/8`)
+    ///   and `*` are allowed.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.client.proxy = ProxySetting::Environment;
+        self
+    }
+
+    /// Resolves host names with `lookup` instead of the system's resolver. The future is dropped
+    /// when its call ends.
     pub fn resolver<F, R>(mut self, lookup: F) -> Self
     where
         F: Fn(String) -> R + Send + Sync + 'static,
@@ -113,65 +156,62 @@ impl Builder {
         self
     }
 
-    /// Makes the transport.
+    /// Returns the transport.
     ///
     /// # Errors
-    /// [`InvalidTls`] if an extra root is no certificate, or the platform has no roots.
-    pub fn build(self) -> Result<Transport, InvalidTls> {
+    /// [`BuildError`] if a certificate, a proxy or their combination is invalid.
+    pub fn build(self) -> Result<Transport, BuildError> {
         let client = self.build_client()?;
         Ok(self.build_with_service(client))
     }
 
-    /// Makes the default client alone, for middleware to be put on it.
+    /// Returns the default client alone, to put middleware on it.
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    pub fn build_client(&self) -> Result<Client, InvalidTls> {
-        Client::new(&self.client).map_err(InvalidTls)
+    pub fn build_client(&self) -> Result<Client, BuildError> {
+        Client::new(&self.client)
     }
 
-    /// Makes the transport on a service of the caller's: middleware on [`Client`], or another
-    /// client.
+    /// Returns a transport on a service of the caller: middleware on [`Client`], or another client.
     ///
-    /// The deadline, the body's limit and the rule for plain http hold as they were set here; how
-    /// to connect is the service's, and so is what it does with redirects: it must not follow any.
-    /// A client with bodies of another type is reached by mapping them
-    /// (`.map_request(|request: Request<RequestBody>| request.map(BoxBody::new))`), which keeps what
-    /// [`RequestBody`] proves; one with `Full<Bytes>` is taken as it is, and proves nothing.
+    /// The deadline, the limit of the body, the number of headers and the rule for plain http are
+    /// enforced as set here. Connecting is up to the service. It must not follow redirects.
     ///
-    /// A request that must not be sent again should get a connection of its own:
-    /// [`RequestBody::replay`] tells, and an extension [`Replay::Never`](dropbox_sign_oauth::Replay)
-    /// of the request, which is there for clients with other bodies.
+    /// A client with another type of body needs a conversion, `request.map(BoxBody::new)` for
+    /// instance, which keeps the proof that [`RequestBody`] gives. Such a client should open a new
+    /// connection for a request that must not be sent twice: see [`RequestBody::replay`], which the
+    /// request also has as an extension if it is [`Never`](dropbox_sign_oauth::Replay::Never).
     ///
     /// ```
     /// use dropbox_sign_oauth_hyper::{RequestBody, Transport};
+    /// use http::Request;
+    /// use http_body_util::Full;
+    /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
     /// use tower::ServiceBuilder;
     ///
-    /// let builder = Transport::builder();
+    /// let client = Client::builder(TokioExecutor::new())
+    ///     .retry_canceled_requests(false)
+    ///     .build_http::<Full<bytes::Bytes>>();
     /// let service = ServiceBuilder::new()
-    ///     .concurrency_limit(8)
-    ///     .service(builder.build_client()?);
-    /// let transport: Transport<_, RequestBody> = builder.build_with_service(service);
-    /// # Ok::<(), dropbox_sign_oauth_hyper::InvalidTls>(())
+    ///     .map_request(|request: Request<RequestBody>| request.map(Full::from))
+    ///     .service(client);
+    /// let transport = Transport::with_service(service);
     /// ```
-    pub fn build_with_service<S, B>(self, service: S) -> Transport<S, B>
-    where
-        S: Service<Request<B>>,
-        B: From<RequestBody>,
-    {
+    pub fn build_with_service<S: Service<Request<RequestBody>>>(self, service: S) -> Transport<S> {
         let limits = Limits {
             deadline: self.deadline,
             connect_timeout: self.client.connect_timeout,
             body_limit: self.body_limit,
             plain_http: self.client.plain_http,
         };
-        Transport::over(service, limits)
+        Transport::with_limits(service, limits)
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for TransportBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("TransportBuilder")
             .field("deadline", &self.deadline)
             .field("connect_timeout", &self.client.connect_timeout)
             .field("body_limit", &self.body_limit)
@@ -180,18 +220,46 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// TLS settings of which no transport can be made; its source says why.
+/// Settings that no transport can be built from.
 #[derive(Debug)]
-pub struct InvalidTls(rustls::Error);
+pub struct BuildError(Kind);
 
-impl fmt::Display for InvalidTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an extra root is no certificate, or the platform has no roots")
+#[derive(Debug)]
+enum Kind {
+    Tls(rustls::Error),
+    Proxy,
+    Conflict,
+}
+
+impl BuildError {
+    pub(crate) fn tls(error: rustls::Error) -> Self {
+        Self(Kind::Tls(error))
+    }
+
+    pub(crate) fn proxy() -> Self {
+        Self(Kind::Proxy)
+    }
+
+    pub(crate) fn conflict() -> Self {
+        Self(Kind::Conflict)
     }
 }
 
-impl Error for InvalidTls {
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Tls(_) => "an extra root is invalid, or the platform has no roots",
+            Kind::Proxy => "the proxy is not a valid http, https, socks5 or socks5h URI",
+            Kind::Conflict => "the TLS configuration excludes extra roots and platform verifier",
+        })
+    }
+}
+
+impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        match &self.0 {
+            Kind::Tls(error) => Some(error),
+            Kind::Proxy | Kind::Conflict => None,
+        }
     }
 }

@@ -1,155 +1,230 @@
-//! Where a session is kept, for callers that must not block.
+//! Async storage for session records.
 
-use std::{error::Error as StdError, future::Future, panic, pin::Pin, sync::Arc};
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    thread,
+    time::Duration,
+};
 
-use dropbox_sign_oauth::session::{Record, Swapped};
+use dropbox_sign_oauth::session::{Outcome, Record};
 use dropbox_sign_oauth_store::{self as blocking, MemoryStore};
+use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking, time::timeout};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The place of one session's record, for callers that must not block.
+/// Async storage for session records.
 ///
-/// What it has to do, with the SQL for PostgreSQL and the commands for Redis, is what its
-/// [blocking sister](dropbox_sign_oauth_store) has to; [`Blocking`] makes one of that.
+/// The counterpart of the [blocking trait](dropbox_sign_oauth_store), whose documentation has the
+/// SQL for PostgreSQL and the commands for Redis; [`Blocking`] adapts such a store.
+///
+/// A call that takes longer than the time limit of its [`Sessions`](crate::Sessions) is dropped.
 ///
 /// ```
-/// use dropbox_sign_oauth_hyper::{Store, core::session::{Record, Swapped}};
+/// use dropbox_sign_oauth_hyper::{Store, session::{Record, Outcome}};
 ///
 /// # struct Client;
-/// # #[derive(Debug)] struct ClientError;
-/// # impl std::fmt::Display for ClientError {
-/// #     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) }
-/// # }
-/// # impl std::error::Error for ClientError {}
+/// # type ClientError = std::io::Error;
 /// # impl Client {
 /// #     async fn row(&self, _: &str, _: &str) -> Result<Option<String>, ClientError> { Ok(None) }
 /// #     async fn swap(&self, _: &str, _: Option<u64>, _: u64, _: &str) -> Result<u64, ClientError> { Ok(0) }
+/// #     async fn delete(&self, _: &str) -> Result<(), ClientError> { Ok(()) }
 /// # }
-/// /// The record of one user, in a table.
-/// struct UserStore {
+/// /// A table with the sessions of all users.
+/// struct Table {
 ///     client: Client,
-///     user_id: String,
 /// }
 ///
-/// impl Store for UserStore {
+/// impl Store for Table {
 ///     type Error = Box<dyn std::error::Error + Send + Sync>;
 ///
-///     async fn load(&self) -> Result<Option<Record>, Self::Error> {
-///         let text = self.client.row("SELECT …", &self.user_id).await?;
+///     async fn load(&self, key: &str) -> Result<Option<Record>, Self::Error> {
+///         let text = self.client.row("SELECT …", key).await?;
 ///         Ok(text.as_deref().map(Record::from_json).transpose()?)
 ///     }
 ///
 ///     async fn compare_and_swap(
 ///         &self,
+///         key: &str,
 ///         expected: Option<u64>,
-///         new: Record,
-///     ) -> Result<Swapped, Self::Error> {
+///         new: &Record,
+///     ) -> Result<Outcome, Self::Error> {
 ///         let text = new.to_exposed_json();
-///         // INSERT … if none is expected, else UPDATE … WHERE version = expected
-///         let rows = self.client.swap(&self.user_id, expected, new.version(), &text).await?;
-///         Ok(if rows == 1 { Swapped::Yes } else { Swapped::No })
+///         // INSERT … if `expected` is `None`, else UPDATE … WHERE version = expected
+///         let rows = self.client.swap(key, expected, new.version(), &text).await?;
+///         Ok(if rows == 1 { Outcome::Stored } else { Outcome::Conflict })
+///     }
+///
+///     async fn remove(&self, key: &str) -> Result<(), Self::Error> {
+///         Ok(self.client.delete(key).await?)
 ///     }
 /// }
 /// ```
 pub trait Store: Send + Sync + 'static {
-    /// Why a store fails.
-    type Error: Into<Box<dyn StdError + Send + Sync>> + Send;
+    /// Why a call fails.
+    type Error: Into<Box<dyn StdError + Send + Sync>>;
 
-    /// The record that is stored, if there is one.
+    /// Returns the record stored under `key`, if there is one.
     ///
     /// # Errors
-    /// If it cannot be told, or is not one that this version reads.
-    fn load(&self) -> impl Future<Output = Result<Option<Record>, Self::Error>> + Send;
+    /// If the record cannot be read, or is not one that [`Record::from_json`] accepts. The stored
+    /// text must be left as it is.
+    fn load(&self, key: &str) -> impl Future<Output = Result<Option<Record>, Self::Error>> + Send;
 
-    /// Stores `new` if the record that is stored has the version `expected`, or if there is none and
-    /// `None` is expected; and changes nothing otherwise.
+    /// Stores `new` under `key` if the version stored there is `expected`, or if no record is stored
+    /// there and `expected` is `None`. Changes nothing otherwise.
     ///
     /// # Errors
-    /// If it is not known to be stored. It may be, for all that: the session finds out by itself.
+    /// If it is not known that the record is stored. It may have been stored anyway; the session
+    /// loads the record to find out.
     fn compare_and_swap(
         &self,
+        key: &str,
         expected: Option<u64>,
-        new: Record,
-    ) -> impl Future<Output = Result<Swapped, Self::Error>> + Send;
+        new: &Record,
+    ) -> impl Future<Output = Result<Outcome, Self::Error>> + Send;
+
+    /// Removes the record stored under `key`, if there is one, whatever its version is.
+    ///
+    /// # Errors
+    /// If it is not known that the record is removed.
+    fn remove(&self, key: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
 impl<S: Store> Store for Arc<S> {
     type Error = S::Error;
 
-    async fn load(&self) -> Result<Option<Record>, S::Error> {
-        (**self).load().await
+    async fn load(&self, key: &str) -> Result<Option<Record>, S::Error> {
+        (**self).load(key).await
     }
 
     async fn compare_and_swap(
         &self,
+        key: &str,
         expected: Option<u64>,
-        new: Record,
-    ) -> Result<Swapped, S::Error> {
-        (**self).compare_and_swap(expected, new).await
+        new: &Record,
+    ) -> Result<Outcome, S::Error> {
+        (**self).compare_and_swap(key, expected, new).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), S::Error> {
+        (**self).remove(key).await
     }
 }
 
-/// A store that blocks, on tokio's threads for such: a file, say.
+/// An async store that runs a blocking one, such as a [`FileStore`](crate::FileStore), on tokio's
+/// blocking pool.
+///
+/// At most 32 calls run at a time, so that a store that hangs leaves the pool to others. A call whose
+/// runtime shuts down fails. The blocking store is never dropped in an async context: one that owns
+/// a runtime of its own may panic there.
 ///
 /// ```no_run
 /// use dropbox_sign_oauth_hyper::{Blocking, FileStore};
 ///
-/// let store = Blocking::new(FileStore::new("session.json")?);
+/// let store = Blocking::new(FileStore::open("sessions")?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Blocking<S>(Arc<S>);
+pub struct Blocking<S: Send + Sync + 'static> {
+    store: Arc<Guard<S>>,
+    permits: Arc<Semaphore>,
+}
+
+/// How many calls run at a time: a small part of the pool's 512 threads.
+const CONCURRENT_CALLS: usize = 32;
 
 impl<S: blocking::Store + 'static> Blocking<S> {
-    /// Puts a store on tokio's threads for what blocks.
+    /// Returns an async store that runs `store` on the blocking pool.
     pub fn new(store: S) -> Self {
-        Self(Arc::new(store))
+        Self {
+            store: Arc::new(Guard(Some(store))),
+            permits: Arc::new(Semaphore::new(CONCURRENT_CALLS)),
+        }
     }
 
-    async fn on_thread<T: Send + 'static>(&self, work: impl FnOnce(&S) -> T + Send + 'static) -> T {
-        let store = Arc::clone(&self.0);
-        match tokio::task::spawn_blocking(move || work(&store)).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => panic::resume_unwind(panic),
-                // The runtime is shutting down, and nobody waits for this any more.
-                Err(_) => std::future::pending().await,
-            },
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&S) -> Result<T, S::Error> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        let guard = Arc::clone(&self.store);
+        let permit = Arc::clone(&self.permits).acquire_owned().await?;
+        let running = spawn_blocking(move || {
+            let _permit = permit;
+            let store = guard.0.as_ref().ok_or(RuntimeShutDown)?;
+            call(store).map_err(Into::into)
+        });
+        match running.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => Err(Panicked.into()),
+            Err(_) => Err(RuntimeShutDown.into()),
+        }
+    }
+}
+
+/// A store that is dropped outside of any runtime.
+#[derive(Debug)]
+struct Guard<S: Send + 'static>(Option<S>);
+
+impl<S: Send + 'static> Drop for Guard<S> {
+    fn drop(&mut self) {
+        let store = self.0.take();
+        // A thread of its own, since a blocking pool that shuts down drops its work at once, here.
+        if Handle::try_current().is_ok() {
+            thread::spawn(move || drop(store));
         }
     }
 }
 
 impl<S: blocking::Store + 'static> Store for Blocking<S> {
-    type Error = S::Error;
+    type Error = BoxError;
 
-    async fn load(&self) -> Result<Option<Record>, S::Error> {
-        self.on_thread(S::load).await
+    async fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        let key = key.to_owned();
+        self.run(move |store| store.load(&key)).await
     }
 
     async fn compare_and_swap(
         &self,
+        key: &str,
         expected: Option<u64>,
-        new: Record,
-    ) -> Result<Swapped, S::Error> {
-        self.on_thread(move |store| store.compare_and_swap(expected, &new))
+        new: &Record,
+    ) -> Result<Outcome, BoxError> {
+        let (key, new) = (key.to_owned(), new.clone());
+        self.run(move |store| store.compare_and_swap(&key, expected, &new))
             .await
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), BoxError> {
+        let key = key.to_owned();
+        self.run(move |store| store.remove(&key)).await
     }
 }
 
-/// It does not block for long enough to need a thread.
+/// Needs no thread: it blocks for no longer than a map takes.
 impl Store for MemoryStore {
     type Error = <Self as blocking::Store>::Error;
 
-    async fn load(&self) -> Result<Option<Record>, Self::Error> {
-        blocking::Store::load(self)
+    async fn load(&self, key: &str) -> Result<Option<Record>, Self::Error> {
+        blocking::Store::load(self, key)
     }
 
     async fn compare_and_swap(
         &self,
+        key: &str,
         expected: Option<u64>,
-        new: Record,
-    ) -> Result<Swapped, Self::Error> {
-        blocking::Store::compare_and_swap(self, expected, &new)
+        new: &Record,
+    ) -> Result<Outcome, Self::Error> {
+        blocking::Store::compare_and_swap(self, key, expected, new)
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), Self::Error> {
+        blocking::Store::remove(self, key)
     }
 }
 
@@ -157,19 +232,87 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send 
 
 /// A [`Store`] of any error.
 pub(crate) trait AnyStore: Send + Sync {
-    fn load(&self) -> BoxFuture<'_, Option<Record>>;
-    fn compare_and_swap(&self, expected: Option<u64>, new: Record) -> BoxFuture<'_, Swapped>;
+    fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Record>>;
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<u64>,
+        new: &'a Record,
+    ) -> BoxFuture<'a, Outcome>;
+    fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()>;
 }
 
 impl<S: Store> AnyStore for S {
-    fn load(&self) -> BoxFuture<'_, Option<Record>> {
-        Box::pin(async { Store::load(self).await.map_err(Into::into) })
+    fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Record>> {
+        Box::pin(async move { Store::load(self, key).await.map_err(Into::into) })
     }
 
-    fn compare_and_swap(&self, expected: Option<u64>, new: Record) -> BoxFuture<'_, Swapped> {
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a str,
+        expected: Option<u64>,
+        new: &'a Record,
+    ) -> BoxFuture<'a, Outcome> {
         Box::pin(async move {
-            let swapped = Store::compare_and_swap(self, expected, new).await;
+            let swapped = Store::compare_and_swap(self, key, expected, new).await;
             swapped.map_err(Into::into)
         })
     }
+
+    fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move { Store::remove(self, key).await.map_err(Into::into) })
+    }
 }
+
+/// Awaits a call of a store within a time limit.
+pub(crate) async fn call<T>(limit: Duration, call: BoxFuture<'_, T>) -> Result<T, BoxError> {
+    match timeout(limit, caught(call)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panicked)) => Err(panicked.into()),
+        Err(_) => Err(StoreTimedOut(limit).into()),
+    }
+}
+
+/// Awaits a future, and turns a panic into an error.
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(Err(Panicked)), |polled| polled.map(Ok))
+    })
+    .await
+}
+
+#[derive(Debug)]
+struct StoreTimedOut(Duration);
+
+impl fmt::Display for StoreTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store did not respond within {:?}", self.0)
+    }
+}
+
+impl StdError for StoreTimedOut {}
+
+/// The panic of a store or of a transport.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call panicked")
+    }
+}
+
+impl StdError for Panicked {}
+
+#[derive(Debug)]
+struct RuntimeShutDown;
+
+impl fmt::Display for RuntimeShutDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the runtime is shutting down")
+    }
+}
+
+impl StdError for RuntimeShutDown {}

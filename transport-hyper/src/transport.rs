@@ -1,11 +1,11 @@
-//! Carries an operation to the service and its response back.
+//! Sends the request of an operation through a service and collects the response.
 
 use std::{
     error::Error as StdError,
     fmt,
     future::{Future, poll_fn},
+    hash::{BuildHasher, RandomState},
     io,
-    marker::PhantomData,
     ops::ControlFlow,
     pin::{Pin, pin},
     task::Poll,
@@ -14,13 +14,13 @@ use std::{
 
 use bytes::Buf;
 use dropbox_sign_oauth::{
-    CallError, Cause, CauseKind, Operation, PlainHttp, Replay, ResponseBody, ResponseCollector,
-    Retry, RetryPolicy,
+    CallError, Failure, MAX_RESPONSE_HEADERS, Operation, PlainHttp, Replay, ResponseBody,
+    ResponseCollector, Retry, RetryPolicy, UnixTime,
 };
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{
-    task::{Unconstrained, unconstrained},
+    task::{Unconstrained, coop::consume_budget, unconstrained},
     time::{Instant, Sleep, sleep_until},
 };
 use tower_service::Service;
@@ -28,38 +28,33 @@ use tower_service::Service;
 use crate::{
     body::{RequestBody, Witness},
     client::{Client, ConnectTimedOut},
-    clock,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// An async transport on hyper and rustls, or on any [`Service`] that is given to it.
+/// An async transport: hyper and rustls, or any [`Service`].
 ///
-/// Make one and share it: clones share the connections. It needs a tokio runtime with time and IO.
-/// [`send`](Self::send) sends its request at most once, and dropping its future cancels it.
+/// Make one and clone it: clones share the pooled connections. It needs a tokio runtime with time
+/// and IO. [`send`](Self::send) sends a request once, and dropping its future cancels the call.
 ///
 /// ```no_run
-/// use dropbox_sign_oauth_hyper::{Transport, core::{App, State}};
+/// use std::time::Duration;
 ///
-/// async fn handle_callback(query: &str, state: &State) -> Result<(), Box<dyn std::error::Error>> {
-///     let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
-///     let transport = Transport::new()?;
+/// use dropbox_sign_oauth_hyper::Transport;
 ///
-///     let code = app.callback(query, state)?;
-///     let tokens = transport.send(app.generate(code)).await?;
-///     let account = transport.send(app.account(&tokens.access_token)).await?;
-///     println!("connected to {}", account.email_address);
-///     Ok(())
-/// }
+/// let transport = Transport::builder()
+///     .deadline(Duration::from_secs(10))
+///     .proxy_from_env()
+///     .build()?;
+/// # Ok::<(), dropbox_sign_oauth_hyper::BuildError>(())
 /// ```
-pub struct Transport<S = Client, B = RequestBody> {
+#[derive(Clone)]
+pub struct Transport<S = Client> {
     service: S,
     limits: Limits,
-    /// The service takes requests with this body.
-    body: PhantomData<fn(B)>,
 }
 
-/// What bounds each call.
+/// The limits of each call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) deadline: Duration,
@@ -68,33 +63,33 @@ pub(crate) struct Limits {
     pub(crate) plain_http: PlainHttp,
 }
 
-impl<S, B> Transport<S, B> {
-    pub(crate) fn over(service: S, limits: Limits) -> Self {
-        Self {
-            service,
-            limits,
-            body: PhantomData,
-        }
+impl<S> Transport<S> {
+    pub(crate) fn with_limits(service: S, limits: Limits) -> Self {
+        Self { service, limits }
     }
 }
 
-impl<S, B, RB> Transport<S, B>
+impl<S, B> Transport<S>
 where
-    S: Service<Request<B>, Response = Response<RB>, Error: Into<BoxError>> + Clone,
-    B: From<RequestBody>,
-    RB: Body<Error: Into<BoxError>>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>> + Clone,
+    B: Body<Error: Into<BoxError>>,
 {
-    /// Sends an operation's request, once, and reads its response. Dropping the future cancels
-    /// the call; whether its request was sent is then not known.
+    /// Sends the request of `operation` and parses the response.
+    ///
+    /// [`Client`] sends a request that is [`Replay::Safe`] once more if a pooled connection turns
+    /// out to be closed.
     ///
     /// # Errors
-    /// [`CallError::NotSent`] and [`CallError::Unknown`] if no answer came, [`CallError::Answered`] if the
-    /// answer is not the result.
+    /// [`CallError::NotSent`] and [`CallError::Unknown`] without a complete response,
+    /// [`CallError::Answered`] if the response is not a result.
+    ///
+    /// # Cancellation
+    /// Dropping the future cancels the call. Whether the request was sent is then unknown.
     pub fn send<O: Operation>(
         &self,
         operation: O,
-    ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, RB, O> {
-        // Cloned out here, so that the future is `Send` although the service is not `Sync`.
+    ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, O> {
+        // Cloned outside the future, which is then `Send` even if the service is not `Sync`.
         let service = self.service.clone();
         let limits = self.limits;
         async move {
@@ -104,62 +99,56 @@ where
         }
     }
 
-    /// As [`send`](Self::send), and sends again where that is safe, as `policy` says: see [`Retry`].
-    /// It sleeps between the attempts, each of which has a deadline of its own.
+    /// As [`send`](Self::send), with retries where they are safe: see [`Retry`].
+    ///
+    /// Each attempt has a deadline of its own.
     ///
     /// # Errors
-    /// The last one, as those of [`send`](Self::send).
+    /// The error of the last attempt.
     pub fn send_with_retry<O: Operation>(
         &self,
         operation: O,
         policy: RetryPolicy,
-    ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, RB, O> {
-        exchange_with_retry(self.service.clone(), self.limits, operation, policy)
-    }
-}
-
-/// Drives a [`Retry`] with this machine's clock and randomness.
-async fn exchange_with_retry<S, B, RB, O>(
-    service: S,
-    limits: Limits,
-    operation: O,
-    policy: RetryPolicy,
-) -> Result<O::Output, CallError>
-where
-    S: Service<Request<B>, Response = Response<RB>, Error: Into<BoxError>> + Clone,
-    B: From<RequestBody>,
-    RB: Body<Error: Into<BoxError>>,
-    O: Operation,
-{
-    let replay = operation.replay();
-    let mut retry = Retry::new(operation, policy, clock::now());
-    loop {
-        let outcome = exchange(service.clone(), limits, retry.request(), replay).await;
-        match retry.handle(clock::now(), clock::entropy(), outcome) {
-            ControlFlow::Break(result) => return result,
-            ControlFlow::Continue(wait) => {
-                tokio::time::sleep(wait.delay()).await;
-                retry = wait.resume();
+    ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, O> {
+        let service = self.service.clone();
+        let limits = self.limits;
+        async move {
+            let replay = operation.replay();
+            let mut retry = Retry::new(operation, policy, UnixTime::now());
+            loop {
+                let outcome = exchange(service.clone(), limits, retry.request(), replay).await;
+                match retry.handle(UnixTime::now(), entropy(), outcome) {
+                    ControlFlow::Break(result) => return result,
+                    ControlFlow::Continue(wait) => {
+                        tokio::time::sleep(wait.delay()).await;
+                        retry = wait.resume();
+                    }
+                }
             }
         }
     }
 }
 
-/// One request, and its response with a body that is collected.
-async fn exchange<S, B, RB>(
+/// 64 bits that differ from call to call and from process to process, to spread waits. Nothing
+/// secret is made of them.
+pub(crate) fn entropy() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Sends one request and collects the response.
+async fn exchange<S, B>(
     mut service: S,
     limits: Limits,
     mut request: Request<Vec<u8>>,
     replay: Replay,
 ) -> Result<Response<ResponseBody>, CallError>
 where
-    S: Service<Request<B>, Response = Response<RB>, Error: Into<BoxError>>,
-    B: From<RequestBody>,
-    RB: Body<Error: Into<BoxError>>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
 {
-    let insecure = |error| CallError::NotSent(Cause::new(CauseKind::Insecure(error)));
+    let insecure = |error| CallError::NotSent(Failure::insecure(error));
     limits.plain_http.check(request.uri()).map_err(insecure)?;
-    // One timer for all of it; a deadline beyond what the clock can count is none.
+    // None if it is beyond what the clock can count.
     let expires = Instant::now().checked_add(limits.deadline);
     let mut deadline = pin!(expires.map(|expires| unconstrained(sleep_until(expires))));
     if replay != Replay::Safe {
@@ -167,7 +156,8 @@ where
     }
     let (head, body) = request.into_parts();
     let (body, witness) = RequestBody::new(body, replay);
-    let request = Request::from_parts(head, B::from(body));
+    let request = Request::from_parts(head, body);
+    let failure = |error| failure(error, &witness, limits, replay);
 
     let head = async {
         poll_fn(|cx| service.poll_ready(cx))
@@ -175,28 +165,31 @@ where
             .map_err(Into::into)?;
         service.call(request).await.map_err(Into::into)
     };
-    let response = by(deadline.as_mut(), head).await;
-    let response = response.map_err(|error| failure(error, &witness, limits))?;
+    let response = with_deadline(deadline.as_mut(), head).await;
+    let (head, body) = response.map_err(failure)?.into_parts();
+    // HTTP/1.1 has counted them, other services may not have.
+    if head.headers.len() > MAX_RESPONSE_HEADERS {
+        return Err(failure(TooManyHeaders.into()));
+    }
 
-    let (head, body) = response.into_parts();
     let mut collector = ResponseCollector::new(head, limits.body_limit);
-    match by(deadline, collect(&mut collector, body)).await {
+    match with_deadline(deadline, collect(&mut collector, body, expires)).await {
         Ok(()) => Ok(collector.finish()),
-        Err(error) => collector.interrupted(failure(error, &witness, limits)),
+        Err(error) => collector.interrupted(failure(error)),
     }
 }
 
 /// Awaits `work` until the `deadline`, if there is one.
 ///
-/// The deadline is out of tokio's budget, so that work that uses all of it does not outlast it.
-async fn by<T>(
+/// The deadline is outside of tokio's budget, so that work that uses it up does not outlast it.
+async fn with_deadline<T>(
     mut deadline: Pin<&mut Option<Unconstrained<Sleep>>>,
     work: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Pending => match deadline.as_mut().as_pin_mut() {
-            Some(deadline) => deadline.poll(cx).map(|()| Err(DeadlineIsOver.into())),
+            Some(deadline) => deadline.poll(cx).map(|()| Err(DeadlineExceeded.into())),
             None => Poll::Pending,
         },
         ready @ Poll::Ready(_) => ready,
@@ -204,60 +197,87 @@ async fn by<T>(
     .await
 }
 
-/// The time of a call is over.
 #[derive(Debug)]
-struct DeadlineIsOver;
+struct DeadlineExceeded;
 
-impl fmt::Display for DeadlineIsOver {
+impl fmt::Display for DeadlineExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time for the call is over")
+        f.write_str("the deadline of the call is exceeded")
     }
 }
 
-impl StdError for DeadlineIsOver {}
+impl StdError for DeadlineExceeded {}
 
-/// Reads a body to its end.
-async fn collect<RB>(collector: &mut ResponseCollector, body: RB) -> Result<(), BoxError>
+#[derive(Debug)]
+struct TooManyHeaders;
+
+impl fmt::Display for TooManyHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the response has more than {MAX_RESPONSE_HEADERS} headers"
+        )
+    }
+}
+
+impl StdError for TooManyHeaders {}
+
+/// Reads a body to its end, or until the call `expires`: the timer does not run while a body is
+/// always ready.
+async fn collect<B>(
+    collector: &mut ResponseCollector,
+    body: B,
+    expires: Option<Instant>,
+) -> Result<(), BoxError>
 where
-    RB: Body<Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
 {
     collector.reserve()?;
     let mut body = pin!(body);
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(mut data) = frame.map_err(Into::into)?.into_data() else {
-            continue; // Trailers mean nothing here.
-        };
-        while data.has_remaining() {
-            let chunk = data.chunk();
-            let len = chunk.len();
-            collector.push(chunk)?;
-            data.advance(len);
+        if let Ok(mut data) = frame.map_err(Into::into)?.into_data() {
+            while data.has_remaining() {
+                let chunk = data.chunk();
+                let len = chunk.len();
+                collector.push(chunk)?;
+                data.advance(len);
+            }
+        } // Trailers have no meaning here.
+        if expires.is_some_and(|expires| Instant::now() >= expires) {
+            return Err(DeadlineExceeded.into());
         }
+        consume_budget().await;
     }
     Ok(())
 }
 
-/// What an error on the way means for the request.
-fn failure(error: BoxError, witness: &Witness, limits: Limits) -> CallError {
+/// What an error of the service or the body means for the request.
+fn failure(error: BoxError, witness: &Witness, limits: Limits, replay: Replay) -> CallError {
     let error = match error.downcast::<dropbox_sign_oauth::Error>() {
         Ok(error) => return CallError::Answered(*error),
         Err(error) => error,
     };
-    let unsent = witness.close(&*error);
-    let cause = if error.is::<DeadlineIsOver>() {
-        Cause::new(CauseKind::Deadline(limits.deadline))
-    } else if find::<ConnectTimedOut>(&*error).is_some() {
-        Cause::new(CauseKind::ConnectTimeout(limits.connect_timeout))
-    } else if unsent {
-        Cause::with_source(CauseKind::Connect, error)
+    let not_sent = witness.close();
+    let failure = if error.is::<DeadlineExceeded>() {
+        Failure::deadline(limits.deadline)
+    } else if not_sent && is_timeout(&*error) {
+        Failure::connect_timeout(limits.connect_timeout)
+    } else if not_sent {
+        Failure::connect(error)
     } else {
-        Cause::with_source(CauseKind::Exchange, error)
+        Failure::exchange(error)
     };
-    if unsent {
-        CallError::NotSent(cause)
+    if not_sent {
+        CallError::NotSent(failure)
     } else {
-        CallError::Unknown(cause)
+        CallError::Unknown { failure, replay }
     }
+}
+
+/// Whether the whole connect timeout is over, or the share of each address.
+fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
+    find::<ConnectTimedOut>(error).is_some()
+        || find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// The first error of type `E` in a chain.
@@ -276,17 +296,7 @@ fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
     None
 }
 
-impl<S: Clone, B> Clone for Transport<S, B> {
-    fn clone(&self) -> Self {
-        Self {
-            service: self.service.clone(),
-            limits: self.limits,
-            body: PhantomData,
-        }
-    }
-}
-
-impl<S, B> fmt::Debug for Transport<S, B> {
+impl<S> fmt::Debug for Transport<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
             .field("limits", &self.limits)

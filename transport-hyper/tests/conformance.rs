@@ -1,4 +1,4 @@
-//! Through every fault.
+//! Runs the conformance cases.
 
 use std::{future::pending, io, net::IpAddr};
 
@@ -26,7 +26,7 @@ fn transport(setup: &Setup) -> Transport {
     if setup.http2() {
         builder = builder.http2();
     }
-    builder.build().expect("a root of the run's own")
+    builder.build().expect("a valid root certificate")
 }
 
 #[test]

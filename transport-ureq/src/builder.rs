@@ -1,38 +1,45 @@
-//! Makes a transport: its limits, its trust and its connections.
+//! Builds a transport: its limits, its trust and its connections.
 
 use std::{fmt, io, net::IpAddr, sync::Arc, time::Duration};
 
 use dropbox_sign_oauth::{
-    DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, PlainHttp,
+    DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, MAX_RESPONSE_HEAD, PlainHttp,
 };
-use rustls::pki_types::CertificateDer;
-use ureq::{Agent, config::Config, unversioned::transport::Connector};
+use rustls::{ClientConfig, pki_types::CertificateDer};
+use ureq::{
+    Agent,
+    config::Config,
+    unversioned::transport::{Connector, TcpConnector},
+};
 
 use crate::{
-    call::{BudgetedTcp, Witness},
+    connect::Dialer,
+    error::{BuildError, Kind},
+    proxy::Proxies,
     resolve::{self, Lookup, TimedResolver},
     tls::{TlsConnector, Trust},
-    transport::{Limits, MAX_HEAD, Transport},
+    transport::{Connections, Limits, Transport},
+    witness::Witness,
 };
 
-/// The buffers of a connection, in bytes. The input holds more than [`MAX_HEAD`], so that a head
-/// that is too large is seen as such; the output holds a whole request.
-const INPUT_BUFFER: usize = 2 * MAX_HEAD;
+/// The buffers of a connection, in bytes. The input holds more than [`MAX_RESPONSE_HEAD`], so that
+/// a larger head is recognized; the output holds a whole request.
+const INPUT_BUFFER: usize = 2 * MAX_RESPONSE_HEAD;
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
 impl Transport {
-    /// A transport with the defaults: rustls with ring and `webpki-roots`, no proxy, and the
-    /// limits [`DEFAULT_DEADLINE`], [`DEFAULT_CONNECT_TIMEOUT`] and [`DEFAULT_BODY_LIMIT`].
+    /// Creates a transport with default settings: rustls with ring and `webpki-roots`, no proxy,
+    /// [`DEFAULT_DEADLINE`], [`DEFAULT_CONNECT_TIMEOUT`] and [`DEFAULT_BODY_LIMIT`].
     ///
     /// # Errors
-    /// As [`Builder::build`].
-    pub fn new() -> Result<Self, InvalidTls> {
+    /// Those of [`TransportBuilder::build`].
+    pub fn new() -> Result<Self, BuildError> {
         Self::builder().build()
     }
 
-    /// Begins a transport whose settings differ from the defaults.
-    pub fn builder() -> Builder {
-        Builder {
+    /// Returns a builder with default settings.
+    pub fn builder() -> TransportBuilder {
+        TransportBuilder {
             limits: Limits {
                 deadline: DEFAULT_DEADLINE,
                 connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -40,139 +47,190 @@ impl Transport {
                 plain_http: PlainHttp::default(),
             },
             trust: Trust::default(),
-            lookup: Arc::new(resolve::system),
+            lookup: None,
+            proxy: ProxySetting::None,
         }
     }
 }
 
-/// The settings of a [`Transport`] that is being made: begun by [`Transport::builder`].
+/// Builds a [`Transport`]. Created by [`Transport::builder`].
 #[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
+pub struct TransportBuilder {
     limits: Limits,
     trust: Trust,
-    lookup: Arc<Lookup>,
+    lookup: Option<Arc<Lookup>>,
+    proxy: ProxySetting,
 }
 
-impl Builder {
-    /// The time for a whole call, from its start until the last byte of the body.
-    /// [`DEFAULT_DEADLINE`] if not set.
+enum ProxySetting {
+    None,
+    /// `None` if the URI is invalid.
+    Uri(Option<Proxies>),
+    Env,
+}
+
+impl TransportBuilder {
+    /// Sets the time for a whole call, from its start until the last byte of the body. Defaults to
+    /// [`DEFAULT_DEADLINE`].
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.limits.deadline = deadline;
         self
     }
 
-    /// The time for name resolution, TCP and TLS together. [`DEFAULT_CONNECT_TIMEOUT`] if not set.
+    /// Sets the time for name resolution, TCP, a proxy's tunnel and TLS together. Defaults to
+    /// [`DEFAULT_CONNECT_TIMEOUT`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect_timeout = timeout;
         self
     }
 
-    /// The most bytes of a response body that are read. [`DEFAULT_BODY_LIMIT`] if not set.
+    /// Sets the most bytes of a response body that are read. Defaults to [`DEFAULT_BODY_LIMIT`].
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.limits.body_limit = bytes;
         self
     }
 
-    /// Whether plain `http` may leave this machine. Not, if not set.
+    /// Sets where plain `http` may go. Defaults to [`PlainHttp::LoopbackOnly`].
     pub fn plain_http(mut self, plain_http: PlainHttp) -> Self {
         self.limits.plain_http = plain_http;
         self
     }
 
-    /// Trusts one more root certificate, beside those of `webpki-roots` or the platform: a
-    /// sandbox's, or an inspecting proxy's.
+    /// Trusts one more root certificate beside those of `webpki-roots` or the platform, such as
+    /// that of a sandbox or of an inspecting proxy.
     pub fn extra_root(mut self, root: CertificateDer<'static>) -> Self {
         self.trust.extra_roots.push(root);
         self
     }
 
-    /// Judges certificates by the platform's verifier and roots instead of `webpki-roots`.
+    /// Verifies certificates by the platform's verifier and roots instead of `webpki-roots`.
     #[cfg(feature = "platform-verifier")]
     pub fn platform_verifier(mut self) -> Self {
         self.trust.platform_verifier = true;
         self
     }
 
-    /// Resolves host names by `lookup` instead of the system's resolver. It runs on a thread of
-    /// its own, and a call stops waiting for it when its time is up.
+    /// Uses this TLS configuration, such as one with a client certificate.
+    ///
+    /// It replaces the default roots and verifier, so it excludes [`extra_root`](Self::extra_root)
+    /// and `platform_verifier`. Its ALPN protocols are ignored: ureq speaks HTTP/1.1 only.
+    pub fn tls_config(mut self, config: ClientConfig) -> Self {
+        self.trust.config = Some(config);
+        self
+    }
+
+    /// Connects through a proxy: `http://` or `https://` for an HTTP proxy (CONNECT), `socks5://`
+    /// or `socks5h://` for a SOCKS5 proxy. The proxy resolves the server's host name. The URI may
+    /// have credentials, percent-encoded: `http://user:password@proxy.example.com:3128`.
+    ///
+    /// Every request goes through the proxy or fails. A plain `http` request fails unless
+    /// [`PlainHttp::Anywhere`] is set: the proxy's `localhost` is another host.
+    pub fn proxy(mut self, uri: &str) -> Self {
+        self.proxy = ProxySetting::Uri(Proxies::all(uri));
+        self
+    }
+
+    /// Connects through the proxies that the environment names when [`build`](Self::build) is
+    /// called. Without this setting they are ignored.
+    ///
+    /// - For `https`, the first that is set of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and
+    ///   `ALL_PROXY`.
+    /// - For `http`, the first of `http_proxy`, `all_proxy` and `ALL_PROXY`. `HTTP_PROXY` is
+    ///   ignored, since a request can set it in a CGI program.
+    /// - `no_proxy` or `NO_PROXY` lists the hosts that are connected to directly, separated by
+    ///   commas: domains with their subdomains, addresses, networks (`10.0.0.0/8`), or `*`.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.proxy = ProxySetting::Env;
+        self
+    }
+
+    /// Resolves host names by `lookup` instead of the system's resolver. It runs on a thread of its
+    /// own: a call stops waiting for it at its timeout. At most 16 lookups run at a time, and other
+    /// calls wait for them. With an HTTP or SOCKS proxy, it resolves the proxy's name.
     pub fn resolver<F>(mut self, lookup: F) -> Self
     where
         F: Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
     {
-        self.lookup = Arc::new(lookup);
+        self.lookup = Some(Arc::new(lookup));
         self
     }
 
-    /// Makes the transport.
+    /// Builds the transport.
     ///
     /// # Errors
-    /// [`InvalidTls`] if an extra root is no certificate, or the platform has no roots.
-    pub fn build(self) -> Result<Transport, InvalidTls> {
-        self.build_with_connector(BudgetedTcp)
+    /// [`BuildError`] if a root certificate or the proxy is invalid, if the platform has no roots,
+    /// or if [`tls_config`](Self::tls_config) is set together with other trust.
+    pub fn build(self) -> Result<Transport, BuildError> {
+        self.build_with_connector(TcpConnector::default())
     }
 
-    /// Makes the transport on connections that `connector` makes, in the place of TCP to the address
-    /// of the URI: through a proxy, say. TLS comes on top, where the URI is `https`.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build).
-    pub fn build_with_connector<C: Connector>(self, connector: C) -> Result<Transport, InvalidTls> {
-        let tls = self.trust.client_config().map_err(InvalidTls)?;
+    /// Builds the transport on the TCP connections of `tcp`.
+    pub(crate) fn build_with_connector<C: Connector>(
+        self,
+        tcp: C,
+    ) -> Result<Transport, BuildError> {
+        let proxies = match self.proxy {
+            ProxySetting::None => Some(Proxies::default()),
+            ProxySetting::Uri(proxies) => proxies,
+            ProxySetting::Env => Proxies::from_env(),
+        };
+        let proxies = proxies.ok_or(Kind::Proxy)?;
+        let tls = TlsConnector(Arc::new(self.trust.client_config()?));
         let config = Config::builder()
-            .proxy(None)
-            .max_response_header_size(MAX_HEAD)
             .input_buffer_size(INPUT_BUFFER)
             .output_buffer_size(OUTPUT_BUFFER)
             .build();
-        let connector = connector.chain(TlsConnector(Arc::new(tls))).chain(Witness);
-        let resolver = TimedResolver {
-            lookup: self.lookup,
+        let dialer = Dialer {
+            tcp,
+            tls: tls.clone(),
             plain_http: self.limits.plain_http,
         };
+        let connector = dialer.chain(tls).chain(Witness);
+        let resolver = TimedResolver::new(self.lookup.unwrap_or_else(|| Arc::new(resolve::system)));
         Ok(Transport {
             agent: Agent::with_parts(config, connector, resolver),
-            witnessed: true,
+            connections: Connections::Witnessed(proxies),
             limits: self.limits,
         })
     }
 
-    /// Makes the transport on an agent of the caller's, for its proxy, its TLS or its middleware.
+    /// Builds the transport on the caller's agent, with its proxy, its TLS and its middleware.
     ///
-    /// Every call sets what the contract asks for: no redirects, statuses as answers, the deadline
-    /// and the limit, no proxy from the environment. The agent's own connections, trust and
-    /// resolver are used, and those set here are not. What its errors do not prove to be *not
-    /// sent* is [`CallError::Unknown`](dropbox_sign_oauth::CallError::Unknown).
-    #[must_use]
-    pub fn build_with_agent(self, agent: Agent) -> Transport {
-        Transport {
-            agent,
-            witnessed: false,
-            limits: self.limits,
+    /// The rules of [`Transport`] still hold: no redirects, no status as an error, the deadline and
+    /// the limits. There are four differences:
+    /// - A failure is [`CallError::NotSent`](crate::CallError::NotSent) only if none of the request's
+    ///   body was read and the error is one that ureq raises before it sends. For a request without
+    ///   a body it is always [`CallError::Unknown`](crate::CallError::Unknown).
+    /// - A stale pooled connection is not replaced.
+    /// - A proxy that the agent has from the environment is used only with
+    ///   [`proxy_from_env`](Self::proxy_from_env).
+    /// - Connecting is up to the agent: the number of its lookups and the addresses that `localhost`
+    ///   resolves to are not checked.
+    ///
+    /// # Errors
+    /// [`BuildError`] if a proxy, a resolver or TLS is set on this builder: those are settings of
+    /// the agent.
+    pub fn build_with_agent(self, agent: Agent) -> Result<Transport, BuildError> {
+        let proxy_from_env = match self.proxy {
+            ProxySetting::Uri(_) => return Err(Kind::Agent.into()),
+            ProxySetting::None => false,
+            ProxySetting::Env => true,
+        };
+        if self.trust.is_set() || self.lookup.is_some() {
+            return Err(Kind::Agent.into());
         }
+        Ok(Transport {
+            agent,
+            connections: Connections::Foreign { proxy_from_env },
+            limits: self.limits,
+        })
     }
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for TransportBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("TransportBuilder")
             .field("limits", &self.limits)
-            .field("trust", &self.trust)
             .finish_non_exhaustive()
-    }
-}
-
-/// TLS settings of which no transport can be made; its source says why.
-#[derive(Debug)]
-pub struct InvalidTls(rustls::Error);
-
-impl fmt::Display for InvalidTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an extra root is no certificate, or the platform has no roots")
-    }
-}
-
-impl std::error::Error for InvalidTls {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
     }
 }

@@ -1,30 +1,57 @@
-//! The blocking transport of [`dropbox_sign_oauth`], on ureq and rustls.
+//! A blocking transport for [`dropbox_sign_oauth`] on ureq and rustls. The items of that crate are
+//! re-exported here.
 //!
-//! [`Transport::send`] carries any [`Operation`](core::Operation), and answers with its output or
-//! a [`CallError`](core::CallError) that says what is known about the request. Its rules:
-//! - `https` only; plain `http` to this machine, or where it is asked for by name.
-//! - No redirects, no proxy from the environment, no decompression, no cookies.
-//! - One deadline over everything, one limit for the body, counted as it arrives.
-//! - `send` sends once; `send_with_retry` may send again, and a code only after *not sent* or a 429.
-//!   A code does not ride on a kept connection; a refresh may.
+//! [`Transport::send`] sends any [`Operation`] and returns its output or a [`CallError`], which says
+//! what is known about the request:
+//! - `https` only. Plain `http` is limited to loopback hosts unless [`PlainHttp::Anywhere`] is set.
+//! - No redirects, no decompression, no cookies. No proxy unless one is set with
+//!   [`TransportBuilder::proxy`] or [`TransportBuilder::proxy_from_env`]; then it is never bypassed.
+//! - One deadline for the whole call, and limits for the head and the body of the response, counted
+//!   as they arrive.
+//! - A code exchange sends its request at most once, on a new connection. A request that is safe
+//!   to repeat may reuse a pooled connection, and is sent once more if that turns out to be closed.
+//!   [`Transport::send_with_retry`] makes further attempts where they are safe.
 //!
-//! [`Session`] keeps tokens fresh, for threads and for processes that share its [`Store`].
+//! [`Session`] keeps tokens valid, for threads and for processes that share its [`Store`].
 //!
-//! The async sister is `dropbox-sign-oauth-hyper`; it differs by `async` alone.
+//! The async counterpart is `dropbox-sign-oauth-hyper`, with the same names.
+//!
+//! # Example
+//! ```no_run
+//! use std::error::Error;
+//!
+//! use dropbox_sign_oauth_ureq::{App, State, TokenSet, Transport, UnixTime};
+//!
+//! # fn login(id: &str, secret: &str, save: impl Fn(&State), saved: impl Fn() -> State, query: &str) -> Result<(), Box<dyn Error>> {
+//! // Once per program.
+//! let app = App::new(id, secret)?;
+//! let transport = Transport::new()?;
+//!
+//! // Redirect the user, and keep the state in the user's browser session.
+//! let state = State::random();
+//! save(&state);
+//! println!("{}", app.authorize_url(&state));
+//!
+//! // The user is back at the callback URL.
+//! let code = app.callback(query, &saved())?;
+//! let response = transport.send(app.generate(code))?;
+//! let tokens = TokenSet::new(response, UnixTime::now());
+//! # let _ = tokens; Ok(()) }
+//! ```
+//! `examples/exchange.rs` is a complete program.
 //!
 //! # Features
-//! - `platform-verifier`: judge certificates by the platform's own verifier and roots.
+//! - `platform-verifier`, off by default: verify certificates by the platform's verifier and roots.
 //!
-//! # ureq's own features
-//! Cargo turns a feature of ureq on for everybody if one crate of the program asks for it. With
-//! `gzip` or `brotli`, ureq decodes a body that nobody asked to be encoded, and hides that it was:
-//! the limit then counts what comes out of it. With `cookies`, it keeps and sends cookies. No
-//! setting turns them off; a program that must not have them keeps them out of its tree
-//! (`cargo tree -e features -i ureq`).
+//! # Features of ureq
+//! Cargo enables a feature of ureq for all crates of a program if one of them asks for it. With
+//! `gzip` or `brotli`, ureq decodes bodies that should not be encoded and hides that they were: the
+//! body limit then counts decoded bytes. With `cookies`, it stores and sends cookies. No setting
+//! turns these off. `cargo tree -e features -i ureq` shows who enables them.
 //!
-//! # What is logged
-//! At TRACE, ureq logs heads and bodies, secrets among them: keep the targets `ureq` and
-//! `ureq_proto` above it. At DEBUG nothing secret is logged.
+//! # Logging
+//! At TRACE, ureq logs heads and bodies with their secrets: limit the targets `ureq` and
+//! `ureq_proto` to DEBUG, at which nothing secret is logged.
 
 #![deny(
     clippy::unwrap_used,
@@ -33,20 +60,36 @@
     clippy::indexing_slicing
 )]
 
+// The servers of the integration tests use this crate by its name.
+#[cfg(test)]
+extern crate self as dropbox_sign_oauth_ureq;
+
 mod builder;
 mod call;
-mod clock;
+mod connect;
+mod entropy;
+mod error;
+mod proxy;
 mod resolve;
-mod session;
+mod sessions;
 mod tls;
+#[cfg(test)]
+mod torture;
 mod transport;
+mod witness;
 
-pub use builder::{Builder, InvalidTls};
-/// The core, so that its version need not be kept in step by hand.
-pub use dropbox_sign_oauth as core;
-pub use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore, Store};
-pub use rustls::pki_types::CertificateDer;
-pub use session::Session;
+pub use builder::TransportBuilder;
+#[doc(no_inline)]
+pub use dropbox_sign_oauth::*;
+pub use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore, SessionOptions, Store};
+pub use error::BuildError;
+pub use rustls::{self, pki_types::CertificateDer};
+pub use sessions::{Session, Sessions};
 pub use transport::Transport;
-/// The agent that [`Builder::build_with_agent`] takes.
+/// The agent that [`TransportBuilder::build_with_agent`] takes.
 pub use ureq;
+
+/// The code of this package's README, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,9 +1,13 @@
-//! TLS: which certificates are trusted, and a link of ureq's connector chain that speaks it.
+//! TLS: which certificates are trusted, and the connector that speaks it.
 //!
 //! ureq's own rustls connector cannot take a whole [`ClientConfig`], and panics where no process
-//! default provides the cryptography; this one is given both.
+//! default names a cryptography provider.
 
-use std::{fmt, io::Read as _, io::Write as _, sync::Arc};
+use std::{
+    fmt,
+    io::{Read as _, Write as _},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -17,20 +21,49 @@ use ureq::{
     },
 };
 
-use crate::call;
+use crate::{
+    call,
+    error::{BuildError, Kind},
+};
 
-/// Whose certificates are trusted.
-#[derive(Clone, Default, Debug)]
+/// Which certificates are trusted.
+#[derive(Default)]
 pub(crate) struct Trust {
+    /// A configuration of the caller's, which excludes the rest.
+    pub(crate) config: Option<ClientConfig>,
     /// Roots beside the others.
     pub(crate) extra_roots: Vec<CertificateDer<'static>>,
-    /// Judge by the platform's verifier instead of `webpki-roots`.
+    /// Verify by the platform's verifier instead of `webpki-roots`.
     #[cfg(feature = "platform-verifier")]
     pub(crate) platform_verifier: bool,
 }
 
 impl Trust {
-    pub(crate) fn client_config(self) -> Result<ClientConfig, rustls::Error> {
+    /// Whether anything differs from the default.
+    pub(crate) fn is_set(&self) -> bool {
+        self.config.is_some() || self.has_roots()
+    }
+
+    fn has_roots(&self) -> bool {
+        #[cfg(feature = "platform-verifier")]
+        if self.platform_verifier {
+            return true;
+        }
+        !self.extra_roots.is_empty()
+    }
+
+    pub(crate) fn client_config(mut self) -> Result<ClientConfig, BuildError> {
+        match self.config.take() {
+            Some(_) if self.has_roots() => Err(Kind::Trust.into()),
+            Some(mut config) => {
+                config.alpn_protocols.clear();
+                Ok(config)
+            }
+            None => Ok(self.verify_by_roots().map_err(Kind::Tls)?),
+        }
+    }
+
+    fn verify_by_roots(self) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
@@ -55,8 +88,8 @@ impl Trust {
     }
 }
 
-/// Wraps a connection to an `https` address in TLS, and completes the handshake before it counts
-/// as made.
+/// Wraps a connection to an `https` URI in TLS and completes the handshake.
+#[derive(Clone)]
 pub(crate) struct TlsConnector(pub(crate) Arc<ClientConfig>);
 
 impl fmt::Debug for TlsConnector {
@@ -82,7 +115,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let host = details.uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::Tls("the host is no name that a certificate can have"))?;
+            .map_err(|_| Error::Tls("the host is not a name that a certificate can have"))?;
         let conn = ClientConnection::new(Arc::clone(&self.0), name)
             .map_err(|error| Error::Other(error.into()))?;
         let transport: Box<dyn Transport> = Box::new(transport);
@@ -90,7 +123,9 @@ impl<In: Transport> Connector<In> for TlsConnector {
             conn,
             TransportAdapter::new(transport, Arc::clone(&details.current_time)),
         );
-        stream.sock.set_timeout(call::connect_budget(details));
+        stream
+            .sock
+            .set_timeout(call::connect_budget(details.timeout));
         stream.conn.complete_io(&mut stream.sock)?;
         let buffers = LazyBuffers::new(
             details.config.input_buffer_size(),
@@ -126,13 +161,20 @@ impl Transport for TlsTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         self.stream.sock.set_timeout(timeout);
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        let buffer = self.buffers.input_append_buf();
+        let amount = match self.stream.read(buffer) {
+            Ok(amount) => amount,
+            // What was decrypted before a broken record or an alert is still there.
+            Err(error) => match self.stream.conn.reader().read(buffer) {
+                Ok(amount) if amount > 0 => amount,
+                _ => return Err(error.into()),
+            },
+        };
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
-    /// A connection on which something already waits to be read is not one for the next request:
-    /// it would be taken for its response.
+    /// A connection with unread data is not reused: the data would be taken for the next response.
     fn is_open(&mut self) -> bool {
         let pending = self.stream.conn.process_new_packets();
         let quiet = pending

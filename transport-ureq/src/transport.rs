@@ -1,62 +1,80 @@
-//! Carries an operation to the service and its response back.
+//! Sends an operation's request and reads its response.
 
 use std::{
     fmt,
-    io::{self, Read as _},
+    io::{self, Read},
     ops::ControlFlow,
     thread,
     time::{Duration, Instant},
 };
 
 use dropbox_sign_oauth::{
-    CallError, Cause, CauseKind, Operation, PlainHttp, Replay, ResponseBody, ResponseCollector,
-    Retry, RetryPolicy,
+    CallError, Failure, InsecureUri, MAX_RESPONSE_HEAD, MAX_RESPONSE_HEADERS, Operation, PlainHttp,
+    Replay, ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime,
 };
-use http::{Method, Request, Response};
-use ureq::{Agent, AsSendBody, Body, Timeout};
+use http::{
+    HeaderValue, Method, Request, Response, Uri,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    request::Parts,
+    uri::Scheme,
+};
+use ureq::{Agent, AsSendBody, Body, Proxy, SendBody, Timeout};
 use zeroize::Zeroizing;
 
-use crate::{call, clock};
+use crate::{call, entropy::entropy, proxy::Proxies};
 
-/// How much of a body is read at a time, in bytes: an honest token response in one piece.
+/// How many bytes of a body are read at a time: an ordinary token response fits.
 const CHUNK: usize = 1024;
 
-/// The longest time that ureq is given: it panics where a time is beyond what a clock can count.
+/// The longest timeout that ureq is given: it panics on one that the clock cannot represent.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The largest head of a response, in bytes; honest ones have less than one KiB.
-pub(crate) const MAX_HEAD: usize = 16 * 1024;
-
-/// How many bytes a call may read beside the body, and for each byte of its limit: a few interim
-/// responses and trailers, and the framing of chunks, which is six bytes for one at the worst.
-const READABLE_BESIDE_BODY: usize = 4 * MAX_HEAD;
+/// How many bytes a call may read beside the body, and for each byte of the body limit: some
+/// interim responses and trailers, and chunk framing, which is at worst six bytes for one.
+const READABLE_BESIDE_BODY: usize = 4 * MAX_RESPONSE_HEAD;
 const READABLE_PER_BODY_BYTE: usize = 6;
 
 /// A blocking transport on ureq and rustls.
 ///
-/// Make one and share it: clones share the connections. A call blocks its thread until the answer
-/// or the deadline; [`send`](Self::send) sends its request at most once.
+/// Create one and share it: clones share their connections. A call blocks its thread until the
+/// response or the deadline.
 ///
 /// ```no_run
-/// use dropbox_sign_oauth_ureq::{Transport, core::{App, State}};
+/// use std::error::Error;
 ///
-/// fn handle_callback(query: &str, state: &State) -> Result<(), Box<dyn std::error::Error>> {
-///     let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
-///     let transport = Transport::new()?;
+/// use dropbox_sign_oauth_ureq::{App, State, TokenSet, Transport, UnixTime};
 ///
+/// fn finish_login(
+///     app: &App,
+///     transport: &Transport,
+///     query: &str,
+///     state: &State,
+/// ) -> Result<TokenSet, Box<dyn Error>> {
 ///     let code = app.callback(query, state)?;
-///     let tokens = transport.send(app.generate(code))?;
+///     let response = transport.send(app.generate(code))?;
+///     let tokens = TokenSet::new(response, UnixTime::now());
 ///     let account = transport.send(app.account(&tokens.access_token))?;
 ///     println!("connected to {}", account.email_address);
-///     Ok(())
+///     Ok(tokens)
 /// }
 /// ```
 #[derive(Clone)]
 pub struct Transport {
     pub(crate) agent: Agent,
-    /// Whether the connections of `agent` are ours, and tell when something is written.
-    pub(crate) witnessed: bool,
+    pub(crate) connections: Connections,
     pub(crate) limits: Limits,
+}
+
+/// Who opens the connections.
+#[derive(Clone)]
+pub(crate) enum Connections {
+    /// This crate: they record what is written to them.
+    Witnessed(Proxies),
+    /// The caller's agent.
+    Foreign {
+        /// Whether a proxy that the agent has from the environment is used.
+        proxy_from_env: bool,
+    },
 }
 
 /// What bounds each call.
@@ -68,32 +86,51 @@ pub(crate) struct Limits {
     pub(crate) plain_http: PlainHttp,
 }
 
+/// A call whose request is being sent.
+struct Call<'a> {
+    head: Parts,
+    body: &'a [u8],
+    replay: Replay,
+    proxy: Option<&'a Proxy>,
+    expires: Option<Instant>,
+}
+
+impl Call<'_> {
+    /// Whether a body is sent: ureq sends one with a GET if it is given one, be it empty.
+    fn has_body(&self) -> bool {
+        !self.body.is_empty() || self.head.method != Method::GET
+    }
+}
+
 impl Transport {
-    /// Sends an operation's request, once, and reads its response.
+    /// Sends an operation's request and reads its response.
+    ///
+    /// The request is sent once. If it is safe to repeat, and a pooled connection turns out to be
+    /// closed before a byte of the response arrived, it is sent once more on a new connection.
     ///
     /// # Errors
-    /// [`CallError::NotSent`] and [`CallError::Unknown`] if no answer came, [`CallError::Answered`] if the
-    /// answer is not the result.
+    /// [`CallError::NotSent`] and [`CallError::Unknown`] if there is no complete response,
+    /// [`CallError::Answered`] if the response is not a success.
     pub fn send<O: Operation>(&self, operation: O) -> Result<O::Output, CallError> {
         let response = self.exchange(operation.request(), operation.replay())?;
         Ok(operation.parse(response)?)
     }
 
-    /// As [`send`](Self::send), and sends again where that is safe, as `policy` says: see [`Retry`].
-    /// It sleeps between the attempts, each of which has a deadline of its own.
+    /// Like [`send`](Self::send), with further attempts as `policy` allows where they are safe: see
+    /// [`Retry`]. Sleeps between the attempts; each has a deadline of its own.
     ///
     /// # Errors
-    /// The last one, as those of [`send`](Self::send).
+    /// Those of [`send`](Self::send), from the last attempt.
     pub fn send_with_retry<O: Operation>(
         &self,
         operation: O,
         policy: RetryPolicy,
     ) -> Result<O::Output, CallError> {
         let replay = operation.replay();
-        let mut retry = Retry::new(operation, policy, clock::now());
+        let mut retry = Retry::new(operation, policy, UnixTime::now());
         loop {
             let outcome = self.exchange(retry.request(), replay);
-            match retry.handle(clock::now(), clock::entropy(), outcome) {
+            match retry.handle(UnixTime::now(), entropy(), outcome) {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(wait) => {
                     thread::sleep(wait.delay());
@@ -108,118 +145,220 @@ impl Transport {
         request: Request<Vec<u8>>,
         replay: Replay,
     ) -> Result<Response<ResponseBody>, CallError> {
-        let insecure = |error| CallError::NotSent(Cause::new(CauseKind::Insecure(error)));
-        self.limits
-            .plain_http
-            .check(request.uri())
-            .map_err(insecure)?;
-        let expires = Instant::now().checked_add(self.limits.deadline);
-        let readable = READABLE_BESIDE_BODY.saturating_add(
-            self.limits
-                .body_limit
-                .saturating_mul(READABLE_PER_BODY_BYTE),
-        );
-        call::begin(self.limits.connect_timeout, readable);
+        let proxy = self.proxy(request.uri());
+        let is_allowed = self.check_plain_http(request.uri(), proxy.is_some());
+        is_allowed.map_err(|error| CallError::NotSent(Failure::insecure(error)))?;
         let (head, body) = request.into_parts();
         let body = Zeroizing::new(body);
-        // ureq sends a GET with a body only if it is made to.
-        let response = if body.is_empty() && head.method == Method::GET {
-            self.run(Request::from_parts(head, ()), replay)
-        } else {
-            self.run(Request::from_parts(head, body.as_slice()), replay)
+        let call = Call {
+            head,
+            body: &body,
+            replay,
+            proxy,
+            expires: Instant::now().checked_add(self.limits.deadline),
         };
-        let (head, body) = response.map_err(|error| self.failure(error))?.into_parts();
+        let response = match self.connections {
+            Connections::Witnessed(_) => self.run_witnessed(&call),
+            Connections::Foreign { .. } => self.run_foreign(&call),
+        };
+        let (head, body) = response?.into_parts();
+        if head.headers.len() > MAX_RESPONSE_HEADERS {
+            let message = "the response has too many headers";
+            let error = io::Error::new(io::ErrorKind::InvalidData, message);
+            return Err(self.failure(error.into(), true, replay));
+        }
+        let chunk = self.chunk_size(head.headers.contains_key(TRANSFER_ENCODING));
         let mut collector = ResponseCollector::new(head, self.limits.body_limit);
-        match self.collect(&mut collector, body, expires) {
+        match self.collect(&mut collector, body, chunk, &call) {
             Ok(()) => Ok(collector.finish()),
             Err(error) => collector.interrupted(error),
         }
     }
 
-    /// Runs one request under our rules, whatever the agent's own settings are.
-    fn run(
+    /// The proxy that a request to `uri` goes through.
+    fn proxy(&self, uri: &Uri) -> Option<&Proxy> {
+        match &self.connections {
+            Connections::Witnessed(proxies) => proxies.select(uri),
+            Connections::Foreign { proxy_from_env } => {
+                let proxy = self.agent.config().proxy()?;
+                let is_used = *proxy_from_env || !proxy.is_from_env();
+                (is_used && !proxy.is_no_proxy(uri)).then_some(proxy)
+            }
+        }
+    }
+
+    fn check_plain_http(&self, uri: &Uri, is_proxied: bool) -> Result<(), InsecureUri> {
+        self.limits.plain_http.check(uri)?;
+        if is_proxied && uri.scheme() == Some(&Scheme::HTTP) {
+            // The proxy's `localhost` is another host.
+            let other_host = Uri::from_static("http://host.invalid");
+            self.limits.plain_http.check(&other_host)?;
+        }
+        Ok(())
+    }
+
+    fn run_witnessed(&self, call: &Call<'_>) -> Result<Response<Body>, CallError> {
+        let readable = self
+            .limits
+            .body_limit
+            .saturating_mul(READABLE_PER_BODY_BYTE);
+        let readable = readable.saturating_add(READABLE_BESIDE_BODY);
+        call::start(self.limits.connect_timeout, readable);
+        let attempt = |reuse| {
+            if call.has_body() {
+                self.attempt(call, call.body, reuse)
+            } else {
+                self.attempt(call, (), reuse)
+            }
+        };
+        let is_safe = call.replay == Replay::Safe;
+        let mut response = attempt(is_safe);
+        // After the deadline, the second attempt fails at once.
+        if is_safe && response.is_err() && call::get().may_be_stale() {
+            call::restart(self.limits.connect_timeout);
+            response = attempt(false);
+        }
+        response.map_err(|error| self.failure(error, call::get().was_sent(), call.replay))
+    }
+
+    fn run_foreign(&self, call: &Call<'_>) -> Result<Response<Body>, CallError> {
+        let reuse = call.replay == Replay::Safe;
+        let mut body = WitnessBody {
+            bytes: call.body,
+            was_read: false,
+        };
+        let (response, may_be_sent) = if call.has_body() {
+            let response = self.attempt(call, SendBody::from_reader(&mut body), reuse);
+            (response, body.was_read)
+        } else {
+            // Without a body there is no witness: a middleware may have sent it.
+            (self.attempt(call, (), reuse), true)
+        };
+        response.map_err(|error| {
+            let sent = may_be_sent || !fails_before_sending(&error);
+            self.failure(error, sent, call.replay)
+        })
+    }
+
+    /// Runs one request under the rules of every call, whatever the agent's own settings are.
+    fn attempt(
         &self,
-        request: Request<impl AsSendBody>,
-        replay: Replay,
+        call: &Call<'_>,
+        body: impl AsSendBody,
+        reuse: bool,
     ) -> Result<Response<Body>, ureq::Error> {
+        let mut request = Request::from_parts(call.head.clone(), body);
+        if call.has_body() {
+            let length = HeaderValue::from(call.body.len());
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+        }
+        let left = call.expires.map_or(FOREVER, |expires| {
+            expires.saturating_duration_since(Instant::now())
+        });
+        let connect_timeout = self.limits.connect_timeout.min(FOREVER);
         let mut config = self
             .agent
             .configure_request(request)
             .http_status_as_error(false)
             .max_redirects(0)
             .accept_encoding("")
-            .timeout_global(Some(self.limits.deadline.min(FOREVER)))
-            .timeout_resolve(Some(self.limits.connect_timeout.min(FOREVER)))
-            .timeout_connect(Some(self.limits.connect_timeout.min(FOREVER)));
-        if self
-            .agent
-            .config()
-            .proxy()
-            .is_some_and(ureq::Proxy::is_from_env)
-        {
-            config = config.proxy(None);
-        }
-        if replay == Replay::Never {
-            // No kept connection: the server may just have closed it.
+            .max_response_header_size(MAX_RESPONSE_HEAD)
+            .proxy(call.proxy.cloned())
+            .timeout_global(Some(left.min(FOREVER)))
+            .timeout_resolve(Some(connect_timeout))
+            .timeout_connect(Some(connect_timeout));
+        if !reuse {
             config = config.max_idle_age(Duration::ZERO);
         }
         self.agent.run(config.build())
     }
 
-    /// Reads a body to its end; what is read before the deadline but seen after it is late.
+    /// How many bytes of a body are read at a time. ureq drops the data that it has decoded if a
+    /// broken chunk follows in the same read.
+    fn chunk_size(&self, is_chunked: bool) -> usize {
+        match self.connections {
+            Connections::Witnessed(_) => {
+                call::update(|call| call.bytewise = is_chunked);
+                CHUNK
+            }
+            Connections::Foreign { .. } if is_chunked => 1,
+            Connections::Foreign { .. } => CHUNK,
+        }
+    }
+
+    /// Reads a body to its end; what arrived before the deadline but is read after it is late.
     fn collect(
         &self,
         collector: &mut ResponseCollector,
         body: Body,
-        expires: Option<Instant>,
+        chunk_size: usize,
+        call: &Call<'_>,
     ) -> Result<(), CallError> {
+        let failure = |error| self.failure(error, true, call.replay);
         collector.reserve()?;
         let mut body = body.into_reader();
         let mut chunk = Zeroizing::new([0; CHUNK]);
+        let chunk = chunk.get_mut(..chunk_size).unwrap_or_default();
         loop {
-            let read = match body.read(chunk.as_mut_slice()) {
-                Ok(0) => return Ok(()),
+            let read = match body.read(chunk) {
+                Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.failure(error.into())),
+                Err(error) => return Err(failure(error.into())),
             };
             collector.push(chunk.get(..read).unwrap_or_default())?;
-            if expires.is_some_and(|expires| Instant::now() >= expires) {
-                return Err(self.failure(ureq::Error::Timeout(Timeout::Global)));
+            if call
+                .expires
+                .is_some_and(|expires| Instant::now() >= expires)
+            {
+                return Err(failure(ureq::Error::Timeout(Timeout::Global)));
             }
+        }
+        // ureq takes a connection that fails for the end of a body without a length.
+        match (&self.connections, call::get().read_error) {
+            (Connections::Witnessed(_), Some(kind)) => Err(failure(io::Error::from(kind).into())),
+            _ => Ok(()),
         }
     }
 
-    fn failure(&self, error: ureq::Error) -> CallError {
-        let sent = if self.witnessed {
-            call::has_written()
-        } else {
-            !fails_before_writing(&error)
-        };
-        let kind = match &error {
+    fn failure(&self, error: ureq::Error, sent: bool, replay: Replay) -> CallError {
+        let failure = match error {
             ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-                CauseKind::ConnectTimeout(self.limits.connect_timeout)
+                Failure::connect_timeout(self.limits.connect_timeout)
             }
-            ureq::Error::Timeout(_) => CauseKind::Deadline(self.limits.deadline),
-            _ if sent => CauseKind::Exchange,
-            _ => CauseKind::Connect,
-        };
-        let cause = match error {
-            ureq::Error::Timeout(_) => Cause::new(kind),
-            ureq::Error::Io(error) => Cause::with_source(kind, error),
-            error => Cause::with_source(kind, error),
+            ureq::Error::Timeout(_) => Failure::deadline(self.limits.deadline),
+            ureq::Error::Io(error) if sent => Failure::exchange(error),
+            ureq::Error::Io(error) => match error.downcast() {
+                Ok(insecure) => Failure::insecure(insecure),
+                Err(error) => Failure::connect(error),
+            },
+            error if sent => Failure::exchange(error),
+            error => Failure::connect(error),
         };
         if sent {
-            CallError::Unknown(cause)
+            CallError::Unknown { failure, replay }
         } else {
-            CallError::NotSent(cause)
+            CallError::NotSent(failure)
         }
     }
 }
 
-/// Whether ureq raises an error only before it writes: what can be known of connections that are
-/// not ours.
-fn fails_before_writing(error: &ureq::Error) -> bool {
+/// A request body that records whether any of it was read, which a client or a middleware does
+/// before it sends any of it.
+struct WitnessBody<'a> {
+    bytes: &'a [u8],
+    was_read: bool,
+}
+
+impl Read for WitnessBody<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.was_read = true;
+        self.bytes.read(buffer)
+    }
+}
+
+/// Whether ureq raises an error only before it writes a request to a connection.
+fn fails_before_sending(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::BadUri(_)
         | ureq::Error::ConnectProxyFailed(_)

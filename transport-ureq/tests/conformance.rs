@@ -1,4 +1,4 @@
-//! Through every fault.
+//! The conformance run of the testkit.
 
 use std::{io, thread};
 
@@ -23,14 +23,14 @@ fn transport(setup: &Setup) -> Transport {
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such name")),
         });
     }
-    builder.build().expect("a root of the run's own")
+    builder.build().expect("valid settings")
 }
 
 #[test]
-fn the_transport_conforms() {
+fn transport_conforms() {
     let report = Conformance::new("ureq")
         .with_resolver()
-        // RFC 9110 lets a 100 have headers; ureq takes it for broken then.
+        // RFC 9110 allows headers in a 100; ureq treats them as an error.
         .allow("interim-100-with-headers", Outcome::Unknown)
         .run_blocking(|setup| {
             let transport = transport(setup);

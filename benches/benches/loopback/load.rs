@@ -1,117 +1,115 @@
-//! A load on the async clients, in rounds in which they take turns.
+//! The load on the async clients, and rounds in which clients alternate.
 
-use std::time::{Duration, Instant};
-
-use dropbox_sign_oauth_benches::{
-    BoxError,
-    results::{Load, Round},
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
 };
+
+use dropbox_sign_oauth_benches::{BoxError, table::median};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::{
     Extent,
-    peers::{BareHyper, Connections, Oauth2, Ours, Peer, Raw, Target},
+    clients::{self, Exchange, NAMES, Target},
 };
 
-/// One thread, so that the server has the other of two.
-pub(crate) fn runtime() -> Result<Runtime, BoxError> {
-    Ok(tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?)
+/// The rounds of one client.
+pub(crate) struct Load {
+    pub(crate) client: &'static str,
+    pub(crate) rounds: Vec<Round>,
 }
 
-/// Puts the same load on each client in turn, round by round: what the machine does beside hits
-/// all of them.
+/// The result of one round.
+pub(crate) struct Round {
+    /// Exchanges per second.
+    pub(crate) rate: f64,
+    /// Latencies in microseconds.
+    pub(crate) median: f64,
+    pub(crate) p99: f64,
+}
+
+impl Round {
+    pub(crate) fn new(mut latencies: Vec<Duration>, elapsed: Duration) -> Self {
+        latencies.sort_unstable();
+        let micros = |latency: &Duration| latency.as_secs_f64() * 1e6;
+        let p99 = latencies.get(latencies.len() * 99 / 100);
+        #[expect(clippy::cast_precision_loss, reason = "a round is short")]
+        let count = latencies.len() as f64;
+        Self {
+            rate: count / elapsed.as_secs_f64(),
+            p99: p99.map_or(f64::NAN, micros),
+            median: median(latencies.iter().map(micros)),
+        }
+    }
+}
+
+/// Calls `run` for each client in turn, so that a disturbance of the machine hits all of them.
+pub(crate) fn alternate<const N: usize>(
+    clients: [&'static str; N],
+    extent: &Extent,
+    mut run: impl FnMut(usize, Duration) -> Result<Round, BoxError>,
+) -> Result<Vec<Load>, BoxError> {
+    let mut loads = clients.map(|client| Load {
+        client,
+        rounds: Vec::new(),
+    });
+    for index in 0..N {
+        // Opens connections and fills caches.
+        run(index, Duration::ZERO)?;
+    }
+    for round in 0..extent.rounds {
+        for turn in 0..N {
+            let index = (round + turn) % N;
+            loads[index].rounds.push(run(index, extent.time)?);
+        }
+    }
+    Ok(loads.into())
+}
+
+/// One thread, so that the server has another core.
+pub(crate) fn runtime() -> Result<Runtime, BoxError> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    Ok(builder.enable_all().build()?)
+}
+
 pub(crate) fn compare(
     target: &Target,
-    connections: Connections,
     in_flight: usize,
     extent: &Extent,
 ) -> Result<Vec<Load>, BoxError> {
-    let ours = Ours::new(target, connections)?;
-    let bare = BareHyper::new(target, connections)?;
-    let oauth2 = Oauth2::new(target, connections)?;
-    let raw = Raw::new(target, connections)?;
-    let row = |subject| crate::row(target, connections, in_flight, subject);
-    let mut rows = vec![row(Ours::NAME), row(BareHyper::NAME), row(Oauth2::NAME)];
-    // Without TLS of its own.
-    let ceiling = target.root.is_none();
-    if ceiling {
-        rows.push(row(Raw::NAME));
-    }
-    runtime()?.block_on(async {
-        // The connections that are kept are made, and every allocator is warm.
-        put(&ours, in_flight, Duration::ZERO).await?;
-        put(&bare, in_flight, Duration::ZERO).await?;
-        put(&oauth2, in_flight, Duration::ZERO).await?;
-        for round in 0..extent.rounds {
-            let count = rows.len();
-            for turn in 0..count {
-                // Each round begins with another one.
-                let index = (round + turn) % count;
-                let result = match index {
-                    0 => put(&ours, in_flight, extent.time).await,
-                    1 => put(&bare, in_flight, extent.time).await,
-                    2 => put(&oauth2, in_flight, extent.time).await,
-                    _ => put(&raw, in_flight, extent.time).await,
-                };
-                rows[index].rounds.push(result?);
-            }
-        }
-        Ok(rows)
+    let clients = clients::all(target)?;
+    let runtime = runtime()?;
+    alternate(NAMES, extent, |index, time| {
+        runtime.block_on(load(&clients[index], in_flight, time))
     })
 }
 
-/// Keeps `in_flight` exchanges under way for `time`, and at least one for each.
-async fn put<P: Peer>(peer: &P, in_flight: usize, time: Duration) -> Result<Round, BoxError> {
-    let mut peers = Vec::with_capacity(in_flight);
-    for _ in 0..in_flight {
-        let mut peer = peer.clone();
-        peer.prepare().await?;
-        peers.push(peer);
-    }
+/// Keeps `in_flight` exchanges in flight for `time`, at least one each.
+async fn load(exchange: &Exchange, in_flight: usize, time: Duration) -> Result<Round, BoxError> {
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
-    for peer in peers {
-        tasks.spawn(repeat(peer, begun, time));
+    for _ in 0..in_flight {
+        tasks.spawn(repeat(Arc::clone(exchange), begun, time));
     }
     let mut latencies = Vec::new();
     while let Some(task) = tasks.join_next().await {
         latencies.extend(task??);
     }
-    Ok(round(latencies, begun.elapsed()))
+    Ok(Round::new(latencies, begun.elapsed()))
 }
 
-async fn repeat<P: Peer>(
-    mut peer: P,
+async fn repeat(
+    exchange: Exchange,
     begun: Instant,
     time: Duration,
 ) -> Result<Vec<Duration>, BoxError> {
     let mut latencies = Vec::new();
     loop {
         let start = Instant::now();
-        peer.exchange().await?;
+        exchange().await?;
         latencies.push(start.elapsed());
         if begun.elapsed() >= time {
             return Ok(latencies);
         }
-    }
-}
-
-/// What the latencies of one round come to.
-pub(crate) fn round(mut latencies: Vec<Duration>, elapsed: Duration) -> Round {
-    latencies.sort_unstable();
-    let percentile = |percent: usize| {
-        let index = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-        latencies
-            .get(index)
-            .map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6)
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a round is short")]
-    let count = latencies.len() as f64;
-    Round {
-        rate: count / elapsed.as_secs_f64(),
-        median: percentile(50),
-        p99: percentile(99),
     }
 }

@@ -1,124 +1,113 @@
-//! How many exchanges per second a client carries on loopback, how long each takes, and what it
-//! keeps in memory meanwhile. The server is the same for all, and a process of its own.
+//! Measures the exchanges per second of each client on loopback, their latency, and the memory of
+//! an exchange in flight. All clients use the same server, which runs in a thread of its own.
 
 mod blocking;
+mod clients;
 mod load;
 mod memory;
-mod peers;
 mod server;
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use dropbox_sign_oauth_benches::{
-    BoxError,
-    mode::Mode,
-    results::{self, Load, Loopback},
+    BoxError, mode,
+    table::{self, median, number},
 };
 
 use crate::{
-    peers::{Connections, Target},
+    clients::Target,
+    load::{Load, Round},
     server::Server,
 };
 
 /// How much is measured.
 struct Extent {
     rounds: usize,
-    /// The least time of one round.
+    /// The duration of a round.
     time: Duration,
-    http: &'static [usize],
-    https: &'static [usize],
+    in_flight: &'static [usize],
     threads: &'static [usize],
-    /// How many exchanges are in flight when memory is looked at.
-    in_memory: usize,
-    /// How long the server holds its answers back meanwhile.
-    hold: Duration,
+    /// The exchanges in flight whose memory is measured.
+    in_memory: u32,
+    /// How long the server delays its responses meanwhile.
+    delay: Duration,
 }
 
 const MEASURE: Extent = Extent {
     rounds: 7,
     time: Duration::from_millis(400),
-    http: &[1, 16, 256, 2048],
-    https: &[1, 16, 256, 2048],
+    in_flight: &[1, 16, 256, 2048],
     threads: &[1, 16],
     in_memory: 2048,
-    hold: Duration::from_secs(3),
+    delay: Duration::from_secs(3),
 };
 
 const TEST: Extent = Extent {
     rounds: 1,
     time: Duration::ZERO,
-    http: &[1, 16],
-    https: &[1],
-    threads: &[1, 4],
+    in_flight: &[1, 4],
+    threads: &[1, 2],
     in_memory: 16,
-    hold: Duration::from_millis(200),
+    delay: Duration::from_millis(200),
 };
 
 fn main() -> Result<(), BoxError> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [server::ARGUMENT, hold] => return server::serve(Duration::from_millis(hold.parse()?)),
-        [memory::ARGUMENT, subject, base, in_flight, hold] => {
-            let hold = Duration::from_millis(hold.parse()?);
-            return memory::print(subject, base, in_flight.parse()?, hold);
-        }
-        _ => {}
-    }
-    let Some(mode) = Mode::from_env() else {
+    let Some(measures) = mode::measures() else {
         return Ok(());
     };
-    let extent = if mode.measure { MEASURE } else { TEST };
-    let server = Server::start(extent.hold)?;
-    let mut results = Loopback::default();
-    println!(
-        "{:<7}{:<7}{:>9}  {:<26}{:>10}{:>12}{:>12}",
-        "", "", "in flight", "", "per second", "median us", "p99 us"
-    );
-    for (target, levels) in [(&server.http, extent.http), (&server.https, extent.https)] {
-        for connections in [Connections::Kept, Connections::Fresh] {
+    let extent = if measures { MEASURE } else { TEST };
+    let server = Server::start(extent.delay)?;
+    for (title, levels, compare) in [
+        (
+            "Async clients in one thread",
+            extent.in_flight,
+            load::compare as fn(&Target, usize, &Extent) -> Result<Vec<Load>, BoxError>,
+        ),
+        (
+            "Blocking clients, in flight: threads",
+            extent.threads,
+            blocking::compare,
+        ),
+    ] {
+        let mut rows = Vec::new();
+        for target in server.targets() {
             for &in_flight in levels {
-                let loads = load::compare(target, connections, in_flight, &extent)?;
-                loads.iter().for_each(print);
-                results.loads.extend(loads);
-            }
-            for &threads in extent.threads {
-                let loads = blocking::compare(target, connections, threads, &extent)?;
-                loads.iter().for_each(print);
-                results.loads.extend(loads);
+                let loads = compare(&target, in_flight, &extent)?;
+                let row = |load| row(&target, in_flight, &loads[0], load);
+                rows.extend(loads.iter().map(row));
             }
         }
+        table::print(title, HEAD, rows);
     }
-    results.memory = memory::compare(&server.slow, &extent)?;
-    for memory in &results.memory {
-        println!(
-            "{:<26}{:>8.0} bytes for each of {}",
-            memory.subject, memory.bytes, memory.in_flight
-        );
-    }
-    results::save(&results, mode.save.as_deref())
+    memory::compare(&server, &extent)
 }
 
-fn print(load: &Load) {
-    let median = |of: fn(&results::Round) -> f64| results::median(load.rounds.iter().map(of));
-    println!(
-        "{:<7}{:<7}{:>9}  {:<26}{:>10.0}{:>12.0}{:>12.0}",
-        load.scheme,
-        load.connections,
-        load.in_flight,
-        load.subject,
-        median(|round| round.rate),
-        median(|round| round.median),
-        median(|round| round.p99),
-    );
-}
+const HEAD: &str = "connections | in flight | client | per second | median, µs | p99, µs | \
+    rate, ours / it | p99, ours / it";
 
-/// A row for `subject`, whose rounds are to come.
-fn row(target: &Target, connections: Connections, in_flight: usize, subject: &str) -> Load {
-    Load {
-        scheme: target.scheme.into(),
-        connections: connections.to_string(),
-        in_flight,
-        subject: subject.into(),
-        rounds: Vec::new(),
-    }
+/// A row of the table. A ratio is the median of the rounds, with the lowest and the highest.
+fn row(target: &Target, in_flight: usize, ours: &Load, load: &Load) -> [String; 8] {
+    let value = |of: fn(&Round) -> f64| number(median(load.rounds.iter().map(of)), 0);
+    let ratio = |of: fn(&Round) -> f64| {
+        let pairs = ours.rounds.iter().zip(&load.rounds);
+        let mut ratios: Vec<f64> = pairs.map(|(ours, it)| of(ours) / of(it)).collect();
+        ratios.sort_by(f64::total_cmp);
+        let middle = median(ratios.iter().copied());
+        match &ratios[..] {
+            [lowest, .., highest] if ours.client != load.client => {
+                format!("{middle:.2} ({lowest:.2}–{highest:.2})")
+            }
+            _ => String::new(),
+        }
+    };
+    [
+        target.to_string(),
+        in_flight.to_string(),
+        load.client.into(),
+        value(|round| round.rate),
+        value(|round| round.median),
+        value(|round| round.p99),
+        ratio(|round| round.rate),
+        ratio(|round| round.p99),
+    ]
 }

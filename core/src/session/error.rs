@@ -3,79 +3,83 @@
 use alloc::sync::Arc;
 use core::{error::Error as StdError, fmt};
 
-use crate::{call_error::CallError, time::UnixTime};
+use crate::{call::CallError, remedy::Remedy, time::UnixTime};
+
+/// The number of rejections in a row after which the user has probably revoked the authorization.
+pub(super) const REVOKED_AFTER_REJECTIONS: u32 = 3;
 
 /// Why a session has no access token.
 ///
-/// It is cloned for all who wait for the same token; each message is one sentence that says what
-/// happened and what can be done, with no secret in it.
+/// It is cloned for all callers that wait for the same token. Messages contain no secret.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store has no tokens: nobody has authorized yet, or they were removed.
+    /// The store has no tokens: the user has not authorized yet, or the session was ended.
     NoTokens,
-    /// The access token is no longer good, and there is no way to a new one: the service refused
-    /// the refresh token (`invalid_grant`), or there never was one.
-    GrantGone {
-        /// What the service said; `None` if it said it to another process, or there was no refresh
+    /// The access token is expired or rejected, and cannot be refreshed: the server rejected the
+    /// refresh token (`invalid_grant`), or there is none.
+    Revoked {
+        /// The server's response; `None` if another process received it, or there is no refresh
         /// token.
         cause: Option<Arc<CallError>>,
     },
-    /// The access token is no longer good, and its refresh failed. The grant is not lost.
+    /// The access token is expired or rejected, and the last refresh failed.
     RefreshFailed {
-        /// When the next refresh can begin.
+        /// When the next refresh can start.
         until: UnixTime,
         /// Why it failed; `None` if it failed in another process.
         cause: Option<Arc<CallError>>,
+        /// How often in a row the server rejected the refresh token with another error than
+        /// `invalid_grant`. From three on, the user has probably revoked the authorization.
+        rejections: u32,
     },
-    /// The store failed, and tokens are neither used nor refreshed unless they can be stored. What
-    /// the service gave before that is kept, and stored later.
+    /// The store failed. Tokens are used only if they are stored; what the server issued is kept in
+    /// memory, and stored as soon as possible.
     Store(Arc<dyn StdError + Send + Sync>),
-    /// The runtime that would do the work is shutting down.
+    /// The runtime of the session is shutting down.
     ShutDown,
 }
 
 impl SessionError {
-    /// Whether only the user can help, by authorizing again.
+    /// Returns whether only a new authorization of the user helps, certainly or probably.
     #[must_use]
     pub fn needs_authorization(&self) -> bool {
-        matches!(self, Self::NoTokens | Self::GrantGone { .. })
+        match self {
+            Self::NoTokens | Self::Revoked { .. } => true,
+            Self::RefreshFailed { rejections, .. } => *rejections >= REVOKED_AFTER_REJECTIONS,
+            Self::Store(_) | Self::ShutDown => false,
+        }
+    }
+
+    /// What a program can do about this error.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            error if error.needs_authorization() => Remedy::StartOver,
+            Self::RefreshFailed {
+                cause: Some(cause), ..
+            } => match cause.remedy() {
+                Remedy::FixConfiguration => Remedy::FixConfiguration,
+                retry @ Remedy::Retry { .. } => retry,
+                _ => Remedy::retry(None),
+            },
+            _ => Remedy::retry(None),
+        }
     }
 }
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTokens => {
-                f.write_str("the store has no tokens for this session; let the user authorize")
-            }
-            Self::GrantGone { cause } => {
-                f.write_str("the access token cannot be refreshed")?;
-                if let Some(cause) = cause {
-                    return write!(f, ": {cause}");
-                }
-                f.write_str(
-                    " because its refresh token was refused, or there is none; let the user \
-                     authorize again",
-                )
-            }
-            Self::RefreshFailed { until, cause } => {
-                f.write_str("the access token is no longer good and could not be refreshed")?;
-                if let Some(cause) = cause {
-                    write!(f, ": {cause}")?;
-                }
-                let until = until.as_secs();
-                write!(f, "; the next try is not before {until} (Unix seconds)")
-            }
-            Self::ShutDown => f.write_str(
-                "the runtime of this session is shutting down; ask again when the program has \
-                 started anew",
-            ),
-            Self::Store(error) => write!(
+            Self::NoTokens => f.write_str("the session has no tokens"),
+            Self::Revoked { .. } => f.write_str("the access token cannot be refreshed"),
+            Self::RefreshFailed { until, .. } => write!(
                 f,
-                "the store of the session failed: {error}; tokens are used and refreshed only \
-                 where they can be stored"
+                "refreshing the access token failed; the next attempt starts at {} (Unix time)",
+                until.as_secs()
             ),
+            Self::Store(_) => f.write_str("the store of the session failed"),
+            Self::ShutDown => f.write_str("the runtime of the session is shutting down"),
         }
     }
 }
@@ -84,23 +88,33 @@ impl StdError for SessionError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::NoTokens | Self::ShutDown => None,
-            // The messages above have the first link of the chain in them.
-            Self::GrantGone { cause } | Self::RefreshFailed { cause, .. } => {
-                cause.as_ref().and_then(|cause| cause.source())
+            Self::Revoked { cause } | Self::RefreshFailed { cause, .. } => {
+                cause.as_ref().map(|cause| &**cause as _)
             }
-            Self::Store(error) => error.source(),
+            Self::Store(error) => Some(&**error),
         }
     }
 }
 
-/// Why a request that needs an access token got no response.
+/// Why a request on behalf of a user has no result.
 #[derive(Debug)]
 pub enum SendError<E> {
-    /// There was no access token to send it with; or the service refused the one that it was sent
-    /// with, and there is no other.
+    /// There is no access token; or the server rejected the one that the request was sent with, and
+    /// there is no other.
     Session(SessionError),
-    /// It was sent with an access token, and this came of it.
+    /// The request was sent with an access token and failed.
     Send(E),
+}
+
+impl SendError<CallError> {
+    /// What a program can do about this error.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Session(error) => error.remedy(),
+            Self::Send(error) => error.remedy(),
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for SendError<E> {

@@ -1,48 +1,66 @@
-//! When a session refreshes, and how it goes on when that fails.
+//! When a session refreshes its tokens, and how long it pauses after a failure.
 
 use core::time::Duration;
 
 use super::record::{Content, RefreshState};
 use crate::{
-    call_error::CallError,
-    retry::{RetryPolicy, fraction},
+    call::{
+        CallError,
+        retry::{RetryPolicy, fraction},
+    },
     time::UnixTime,
     token_set::TokenSet,
 };
 
-/// When a [`Session`](super::Session) refreshes its tokens, and how it goes on when that fails.
+/// When a [`Session`](super::Session) refreshes its tokens, and how long it pauses after a failure.
+///
+/// All processes that share a store should have the same policy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct SessionPolicy {
-    /// How long before its expiry an access token is refreshed at the latest. An outage of the
-    /// service that is shorter than this fails nobody who uses the session meanwhile.
-    pub margin: Duration,
-    /// The span, before the margin, over which refreshes are spread at random, so that sessions
-    /// that began together do not refresh together.
+    /// How long before its expiry an access token is refreshed at the latest. Defaults to 2 hours: a
+    /// shorter outage of the service affects no caller.
     ///
-    /// Margin and spread are at most a quarter of a token's lifetime each.
+    /// At most a quarter of the token's lifetime.
+    pub margin: Duration,
+    /// The time before the margin over which refreshes are spread at random. Defaults to 6 hours, so
+    /// that sessions that began together do not refresh together.
+    ///
+    /// At most a quarter of the token's lifetime.
     pub spread: Duration,
-    /// How long nobody else refreshes after a session has claimed it. It is longer than a refresh
-    /// can take, which is [`retry`](Self::retry)'s total time and the transport's deadline: a
-    /// process that died in the middle is waited for so long by those whose token is no longer
-    /// good. At least a second, and the same for all who share a store.
+    /// How long a claim of a refresh is valid. Defaults to 2 minutes; at least a second.
+    ///
+    /// It has to be longer than a refresh can take: the total time of [`retry`](Self::retry), and
+    /// the deadline of the transport.
     pub lease: Duration,
-    /// The longest pause after a refresh that failed, and at least half of which is kept; it
-    /// doubles with each failure in a row, as long as the old access token is good.
+    /// How far apart the clocks of the processes that share a store may be, and how far a clock may
+    /// jump. Defaults to 10 minutes.
+    ///
+    /// A claim of another process counts as expired this long after it expired. So if a process
+    /// dies during a refresh, the others refresh after the lease and this time; until then they use
+    /// the old token while it is valid.
+    pub clock_tolerance: Duration,
+    /// The time limit of one call of the store. Defaults to 5 seconds.
+    pub store_timeout: Duration,
+    /// The longest pause after the first failed refresh. Defaults to 30 seconds. It doubles with each
+    /// failure in a row, and at least half of it is kept.
     pub pause: Duration,
-    /// The most that the longest pause grows to.
+    /// The limit of the doubled pause. Defaults to 15 minutes.
     pub longest_pause: Duration,
-    /// How often one refresh is sent before it counts as failed, when there is no good token; ahead
-    /// of expiry it is sent once, for nobody needs to wait for it.
+    /// How a refresh is retried while there is no valid access token. Ahead of expiry, it is sent
+    /// once: no caller waits for it.
     pub retry: RetryPolicy,
 }
 
-/// For tokens that live a day: they are refreshed after 16 to 22 hours, on the first use.
+/// For tokens that are valid for a day: they are refreshed after 16 to 22 hours, at the first use.
 impl Default for SessionPolicy {
     fn default() -> Self {
         Self {
             margin: Duration::from_secs(2 * 60 * 60),
             spread: Duration::from_secs(6 * 60 * 60),
             lease: Duration::from_secs(2 * 60),
+            clock_tolerance: Duration::from_secs(10 * 60),
+            store_timeout: Duration::from_secs(5),
             pause: Duration::from_secs(30),
             longest_pause: Duration::from_secs(15 * 60),
             retry: RetryPolicy::default(),
@@ -50,68 +68,92 @@ impl Default for SessionPolicy {
     }
 }
 
-/// The shortest lifetime that is believed. A token that expires as it arrives would be refreshed
-/// without end; it is used until the service refuses it, as one whose lifetime is not known.
+/// The shortest lifetime that is believed. A token that expires on arrival would be refreshed
+/// without end; it is used until the server rejects it, as one of unknown lifetime.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(10);
 
+/// The shortest lease: a claim that expires while it is stored would be repeated without end.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+/// Declares a setter for each of these fields.
+macro_rules! setters {
+    ($($field:ident: $type:ty),+ $(,)?) => {
+        impl SessionPolicy {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
+                #[must_use]
+                pub fn $field(self, $field: $type) -> Self {
+                    Self { $field, ..self }
+                }
+            )+
+        }
+    };
+}
+
+setters! {
+    margin: Duration,
+    spread: Duration,
+    lease: Duration,
+    clock_tolerance: Duration,
+    store_timeout: Duration,
+    pause: Duration,
+    longest_pause: Duration,
+    retry: RetryPolicy,
+}
+
 impl SessionPolicy {
-    /// What is to be stored of tokens that were received at `now`.
-    pub(super) fn content(
+    /// The lease, at least a second.
+    pub(super) fn lease_time(&self) -> Duration {
+        self.lease.max(SHORTEST_LEASE)
+    }
+
+    /// The tokens as they are stored, and when they are refreshed, if they are received at `now`.
+    pub(super) fn schedule(
         &self,
         now: UnixTime,
         entropy: u64,
-        grant: u64,
         mut tokens: TokenSet,
-    ) -> Content {
-        let believed = |at: &UnixTime| at.saturating_since(now) >= SHORTEST_LIFETIME;
-        // In whole seconds, as it is stored: what is loaded again must be the same.
+    ) -> (TokenSet, RefreshState) {
+        let is_believed = |at: &UnixTime| at.saturating_since(now) >= SHORTEST_LIFETIME;
+        // Whole seconds, as in the stored form: a loaded record must equal the stored one.
         let whole = |at: UnixTime| UnixTime::from_secs(at.as_secs());
-        tokens.expires_at = tokens.expires_at.filter(believed).map(whole);
+        tokens.expires_at = tokens.expires_at.filter(is_believed).map(whole);
         let refresh = match tokens.expires_at {
             Some(expires_at) => RefreshState::Due(whole(self.due(now, entropy, expires_at))),
-            None => RefreshState::OnRefusal,
+            None => RefreshState::OnRejection,
         };
-        Content {
-            grant,
-            tokens,
-            refresh,
-            failures: 0,
-        }
+        (tokens, refresh)
     }
 
-    /// When a token that was received at `now` is to be refreshed.
+    /// When a token that is received at `now` is refreshed.
     fn due(&self, now: UnixTime, entropy: u64, expires_at: UnixTime) -> UnixTime {
-        let most = expires_at.saturating_since(now) / 4;
-        let margin = self.margin.min(most);
-        let spread = fraction(self.spread.min(most), entropy);
+        let quarter = expires_at.saturating_since(now) / 4;
+        let margin = self.margin.min(quarter);
+        let spread = fraction(self.spread.min(quarter), entropy);
         expires_at.saturating_sub(margin).saturating_sub(spread)
     }
 
-    /// Until when no refresh is begun, after one that failed with `error`: `failures` of them in a
-    /// row, while the old token is good for another `left`.
-    pub(super) fn paused_until(
+    /// The pause after a refresh that failed with `error`. `content` has the number of failures;
+    /// the old token is valid for another `left`.
+    pub(super) fn pause_after(
         &self,
         now: UnixTime,
         entropy: u64,
         error: &CallError,
-        failures: u32,
+        content: &Content,
         left: Duration,
-    ) -> UnixTime {
-        let doublings = failures.saturating_sub(1).min(31);
-        let longest = self.pause.saturating_mul(1 << doublings);
-        // Not beyond the expiry, from which on users wait for it.
-        let longest = longest
-            .min(self.longest_pause)
-            .min(left)
-            .max(self.pause)
-            .min(self.longest_pause);
-        let asked = match error {
-            CallError::Answered(error) => error.rejection().and_then(|said| said.wait(now)),
-            CallError::NotSent(_) | CallError::Unknown(_) => None,
-        };
-        now.saturating_add(asked.unwrap_or_default())
+    ) -> RefreshState {
+        let doublings = content.failures.saturating_sub(1).min(31);
+        let mut longest = self.pause.saturating_mul(1 << doublings);
+        if content.rejections == 0 {
+            // Not beyond the expiry, from which on callers wait for the refresh.
+            longest = longest.min(left).max(self.pause);
+        }
+        let longest = longest.min(self.longest_pause);
+        let until = now
+            .saturating_add(error.retry_after(now).unwrap_or_default())
             .saturating_add(longest / 2)
-            .saturating_add(fraction(longest / 2, entropy))
-            .ceil()
+            .saturating_add(fraction(longest / 2, entropy));
+        RefreshState::Paused(until.ceil())
     }
 }

@@ -1,26 +1,27 @@
-//! What a store keeps of a session.
+//! The stored record of a session.
 
-use alloc::{borrow::ToOwned, format, string::String};
+use alloc::string::String;
 use core::fmt;
 
-use zeroize::Zeroizing;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     json::{self, Value},
-    malformed::Problem,
+    response::problem::Problem,
     time::UnixTime,
-    token_set::{ExposedTokenSet, TokenSet},
+    token::Token,
+    token_set::TokenSet,
 };
 
-/// What a store keeps of a session: its tokens, and who may refresh them when.
+/// The stored record of a session: its tokens, and which process may refresh them when.
 ///
-/// A store keeps one for each session, and replaces it by the next alone if nobody else has: by
-/// *compare and swap* on [`version`](Self::version).
+/// A store keeps one record for each session. It replaces a record by *compare and swap* on its
+/// [`version`](Self::version).
 ///
 /// ```
 /// use dropbox_sign_oauth::session::Record;
 ///
-/// let stored = r#"{"format":1,"version":1700000000,"grant":5,"refresh":"on_refusal","at":null,"failures":0,"tokens":{"format":1,"access_token":"NWNi","refresh_token":"hNTI","expires_at":null}}"#;
+/// let stored = r#"{"format":2,"version":1700000000,"grant":5,"replaced":null,"authorized_at":1700000000,"refreshed_at":null,"refresh":"on_rejection","at":null,"claim":null,"failures":0,"rejections":0,"access_token":"NWNi","refresh_token":"hNTI","expires_at":null}"#;
 /// let record = Record::from_json(stored)?;
 /// assert_eq!(record.version(), 1_700_000_000);
 /// assert_eq!(record.to_exposed_json(), stored);
@@ -32,62 +33,96 @@ pub struct Record {
     content: Content,
 }
 
-/// What a [`Record`] says.
+/// A [`Record`] without its version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Content {
-    /// Which authorization of the user the tokens come of, by a number chosen at random.
+    /// The random id of the user's authorization that the tokens belong to.
     pub(super) grant: u64,
+    /// The id of the authorization that this one replaced.
+    pub(super) replaced: Option<u64>,
+    /// When the user authorized, by the clock of the process that stored it.
+    pub(super) authorized_at: UnixTime,
+    /// When the tokens were last refreshed, by the clock of the process that refreshed them.
+    pub(super) refreshed_at: Option<UnixTime>,
     pub(super) tokens: TokenSet,
     pub(super) refresh: RefreshState,
-    /// How many refreshes have failed since the last that did not.
+    /// The number of failed refreshes since the last success.
     pub(super) failures: u32,
+    /// The number of failures in a row with which the server rejected the refresh token.
+    pub(super) rejections: u32,
 }
 
-/// Who may refresh the tokens of a [`Record`], and when.
+/// Which process may refresh the tokens of a [`Record`], and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RefreshState {
-    /// Anybody, from this time on.
+    /// Any process, from this time on.
     Due(UnixTime),
-    /// Anybody, once the service refuses the access token, whose lifetime is not known.
-    OnRefusal,
-    /// Somebody has claimed it, and nobody else begins before this time.
-    UnderWay(UnixTime),
-    /// Anybody, from this time on, because it failed.
+    /// Any process, once the server rejects the access token. Its lifetime is unknown.
+    OnRejection,
+    /// The process that claimed the refresh.
+    InProgress {
+        /// When the claim expires, by the clock of that process.
+        until: UnixTime,
+        /// The random id of the claim.
+        claim: u64,
+    },
+    /// Any process, from this time on, because a refresh failed.
     Paused(UnixTime),
-    /// Nobody: the service refused the refresh token.
-    GrantGone,
+    /// No process: the server rejected the refresh token (`invalid_grant`).
+    Revoked,
 }
 
-/// The format of the stored text.
-const FORMAT: u64 = 1;
+/// The version of the stored form.
+const FORMAT: u64 = 2;
 
-/// The members of the stored text, in their order.
-const MEMBERS: [&str; 7] = [
-    "format", "version", "grant", "refresh", "at", "failures", "tokens",
+/// The members of the stored form, in their order.
+const MEMBERS: [&str; 14] = [
+    "format",
+    "version",
+    "grant",
+    "replaced",
+    "authorized_at",
+    "refreshed_at",
+    "refresh",
+    "at",
+    "claim",
+    "failures",
+    "rejections",
+    "access_token",
+    "refresh_token",
+    "expires_at",
 ];
 
+impl Content {
+    /// Orders authorizations: the larger one is newer. Of two in one second, all processes choose
+    /// the same one.
+    pub(super) fn order(&self) -> (UnixTime, u64) {
+        (self.authorized_at, self.grant)
+    }
+}
+
 impl Record {
-    /// Which state of the session it is: one more with each change. The first is the Unix time at
-    /// which the user authorized.
+    /// Returns the version, which grows by one with each change. The first version of a session is
+    /// the Unix time at which it was stored.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// The tokens.
+    /// Returns the tokens.
     #[must_use]
     pub fn tokens(&self) -> &TokenSet {
         &self.content.tokens
     }
 
-    /// Who may refresh them, and when.
+    /// Returns which process may refresh the tokens, and when.
     #[must_use]
     pub fn refresh(&self) -> RefreshState {
         self.content.refresh
     }
 
-    /// How many refreshes have failed since the last that did not.
+    /// Returns the number of failed refreshes since the last success.
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.content.failures
@@ -97,10 +132,10 @@ impl Record {
         &self.content
     }
 
-    /// The record that follows on `previous`, or the first one.
+    /// The record that follows `previous`, or the first one.
     ///
-    /// The first version is the time, so that a session that was removed and begun anew does not
-    /// come to the same versions again, which would deceive whoever compares them.
+    /// The first version is the time, so that a session that was removed and stored anew does not
+    /// repeat versions that another process still expects.
     pub(super) fn following(previous: Option<&Self>, now: UnixTime, content: Content) -> Self {
         let version = match previous {
             Some(previous) => previous.version.saturating_add(1),
@@ -109,50 +144,63 @@ impl Record {
         Self { version, content }
     }
 
-    /// The stored form: a JSON object in one line, with the tokens in plain text. What the caller
-    /// copies is the caller's to wipe.
+    /// Returns the stored form: a JSON object in one line, with the tokens in plain text. Copies are
+    /// not wiped.
     #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        clippy::expect_used,
+        reason = "an object of strings and numbers can be serialized"
+    )]
     pub fn to_exposed_json(&self) -> String {
-        let (refresh, at) = match self.content.refresh {
-            RefreshState::Due(at) => ("due", Some(at)),
-            RefreshState::OnRefusal => ("on_refusal", None),
-            RefreshState::UnderWay(until) => ("under_way", Some(until)),
-            RefreshState::Paused(until) => ("paused", Some(until)),
-            RefreshState::GrantGone => ("grant_gone", None),
-        };
-        let at = at.map_or_else(|| "null".to_owned(), |at| format!("{}", at.as_secs()));
-        // A map of strings and numbers has nothing that could not be written.
-        let tokens = serde_json::to_string(&ExposedTokenSet::from(self.content.tokens.clone()));
-        let tokens = Zeroizing::new(tokens.unwrap_or_default());
-        format!(
-            r#"{{"format":{FORMAT},"version":{},"grant":{},"refresh":"{refresh}","at":{at},"failures":{},"tokens":{}}}"#,
-            self.version, self.content.grant, self.content.failures, *tokens,
-        )
+        serde_json::to_string(&Exposed(self)).expect("strings and numbers")
     }
 
-    /// Reads the stored form.
+    /// Parses the stored form.
     ///
     /// # Errors
-    /// [`InvalidRecord`] if it is truncated, damaged, or of a newer format. A store that gets it
-    /// leaves what is there as it is: the tokens may still be saved by hand.
+    /// [`InvalidRecord`] if the text is truncated, damaged or of another format. A store leaves
+    /// such a text as it is: the tokens may be recovered by hand.
     pub fn from_json(text: &str) -> Result<Self, InvalidRecord> {
-        let [format, version, grant, refresh, at, failures, tokens] = json::object(text, MEMBERS)?;
-        // First of all: what follows may mean something else in another format.
+        let members = json::object(text, &MEMBERS).map_err(Problem::from)?;
+        let mut duplicates = MEMBERS.iter().zip(members.duplicates());
+        if let Some((name, _)) = duplicates.find(|(_, is_duplicate)| *is_duplicate) {
+            return Err(Problem::DuplicateMember(name).into());
+        }
+        let [
+            format,
+            version,
+            grant,
+            replaced,
+            authorized_at,
+            refreshed_at,
+            refresh,
+            at,
+            claim,
+            failures,
+            rejections,
+            access_token,
+            refresh_token,
+            expires_at,
+        ] = members.values();
+        // First: the other members may differ in another format.
         match number("format", format)? {
             FORMAT => {}
             other => return Err(InvalidRecord(Fault::OtherFormat(other))),
         }
-        let at = || number("at", at).map(UnixTime::from_secs);
-        let refresh = refresh.ok_or(Problem::MissingMember("refresh"))?.string();
-        let refresh = match refresh.as_deref() {
-            Some("due") => RefreshState::Due(at()?),
-            Some("on_refusal") => RefreshState::OnRefusal,
-            Some("under_way") => RefreshState::UnderWay(at()?),
-            Some("paused") => RefreshState::Paused(at()?),
-            Some("grant_gone") => RefreshState::GrantGone,
+        let refresh = refresh.ok_or(Problem::MissingMember("refresh"))?;
+        let refresh = match refresh.string().as_deref() {
+            Some("due") => RefreshState::Due(time("at", at)?),
+            Some("on_rejection") => RefreshState::OnRejection,
+            Some("in_progress") => RefreshState::InProgress {
+                until: time("at", at)?,
+                claim: number("claim", claim)?,
+            },
+            Some("paused") => RefreshState::Paused(time("at", at)?),
+            Some("revoked") => RefreshState::Revoked,
             _ => return Err(Problem::InvalidMember("refresh").into()),
         };
-        // No more than a signed column of a database holds, and far from where counting ends.
+        // Databases have signed integers, and no session has more changes.
         let version = number("version", version)?;
         if i64::try_from(version).is_err() {
             return Err(Problem::InvalidMember("version").into());
@@ -161,9 +209,21 @@ impl Record {
             version,
             content: Content {
                 grant: number("grant", grant)?,
-                tokens: token_set(tokens)?,
+                replaced: replaced
+                    .map(|value| number("replaced", Some(value)))
+                    .transpose()?,
+                authorized_at: time("authorized_at", authorized_at)?,
+                refreshed_at: optional_time("refreshed_at", refreshed_at)?,
                 refresh,
-                failures: u32::try_from(number("failures", failures)?).unwrap_or(u32::MAX),
+                failures: count("failures", failures)?,
+                rejections: count("rejections", rejections)?,
+                tokens: TokenSet {
+                    access_token: token("access_token", access_token)?,
+                    refresh_token: refresh_token
+                        .map(|value| token("refresh_token", Some(value)))
+                        .transpose()?,
+                    expires_at: optional_time("expires_at", expires_at)?,
+                },
             },
         })
     }
@@ -175,16 +235,63 @@ fn number(name: &'static str, value: Option<Value<'_>>) -> Result<u64, Problem> 
     number.ok_or(Problem::InvalidMember(name))
 }
 
-fn token_set(value: Option<Value<'_>>) -> Result<TokenSet, Problem> {
-    let value = value.ok_or(Problem::MissingMember("tokens"))?;
-    let tokens = value
-        .object()
-        .and_then(|json| serde_json::from_str(json).ok());
-    let tokens: ExposedTokenSet = tokens.ok_or(Problem::InvalidMember("tokens"))?;
-    Ok(tokens.into())
+fn count(name: &'static str, value: Option<Value<'_>>) -> Result<u32, Problem> {
+    Ok(u32::try_from(number(name, value)?).unwrap_or(u32::MAX))
 }
 
-/// A stored text that is not a record that this version reads. Nothing of the text is kept.
+fn time(name: &'static str, value: Option<Value<'_>>) -> Result<UnixTime, Problem> {
+    number(name, value).map(UnixTime::from_secs)
+}
+
+fn optional_time(
+    name: &'static str,
+    value: Option<Value<'_>>,
+) -> Result<Option<UnixTime>, Problem> {
+    value.map(|value| time(name, Some(value))).transpose()
+}
+
+fn token(name: &'static str, value: Option<Value<'_>>) -> Result<Token, Problem> {
+    let text = value.ok_or(Problem::MissingMember(name))?.string();
+    let token = text.and_then(|text| Token::new(&text).ok());
+    token.ok_or(Problem::InvalidMember(name))
+}
+
+/// Serializes a record with its tokens in plain text.
+struct Exposed<'r>(&'r Record);
+
+impl Serialize for Exposed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Record { version, content } = self.0;
+        let tokens = &content.tokens;
+        let (refresh, at, claim) = match content.refresh {
+            RefreshState::Due(at) => ("due", Some(at), None),
+            RefreshState::OnRejection => ("on_rejection", None, None),
+            RefreshState::InProgress { until, claim } => ("in_progress", Some(until), Some(claim)),
+            RefreshState::Paused(until) => ("paused", Some(until), None),
+            RefreshState::Revoked => ("revoked", None, None),
+        };
+        let seconds = |time: Option<UnixTime>| time.map(UnixTime::as_secs);
+        let refresh_token = tokens.refresh_token.as_ref().map(Token::expose);
+        let mut object = serializer.serialize_struct("Record", MEMBERS.len())?;
+        object.serialize_field("format", &FORMAT)?;
+        object.serialize_field("version", version)?;
+        object.serialize_field("grant", &content.grant)?;
+        object.serialize_field("replaced", &content.replaced)?;
+        object.serialize_field("authorized_at", &content.authorized_at.as_secs())?;
+        object.serialize_field("refreshed_at", &seconds(content.refreshed_at))?;
+        object.serialize_field("refresh", refresh)?;
+        object.serialize_field("at", &seconds(at))?;
+        object.serialize_field("claim", &claim)?;
+        object.serialize_field("failures", &content.failures)?;
+        object.serialize_field("rejections", &content.rejections)?;
+        object.serialize_field("access_token", tokens.access_token.expose())?;
+        object.serialize_field("refresh_token", &refresh_token)?;
+        object.serialize_field("expires_at", &seconds(tokens.expires_at))?;
+        object.end()
+    }
+}
+
+/// The error for a stored text that is not a valid record. It contains nothing of the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InvalidRecord(Fault);
 
@@ -205,23 +312,16 @@ impl fmt::Display for InvalidRecord {
         match &self.0 {
             Fault::OtherFormat(format) => write!(
                 f,
-                "the stored record has format {format}, and this library reads format {FORMAT}; \
-                 use a version of the library that reads it"
+                "the stored record has format {format}, this version reads format {FORMAT}"
             ),
-            Fault::Damaged(problem) => {
-                f.write_str("the stored record is damaged: ")?;
-                match problem {
-                    Problem::NotJson { offset } => {
-                        write!(f, "it is not JSON (after {offset} bytes)")?;
-                    }
-                    Problem::NotAnObject => f.write_str("it is not a JSON object")?,
-                    problem => problem.fmt(f)?,
-                }
-                f.write_str(
-                    "; it is left as it is, so mend it, or remove it and let the user authorize \
-                     again",
-                )
+            Fault::Damaged(Problem::NotJson { line, column, .. }) => write!(
+                f,
+                "the stored record is damaged: not JSON (line {line}, column {column})"
+            ),
+            Fault::Damaged(Problem::NotAnObject) => {
+                f.write_str("the stored record is damaged: not a JSON object")
             }
+            Fault::Damaged(problem) => write!(f, "the stored record is damaged: {problem}"),
         }
     }
 }
@@ -230,39 +330,55 @@ impl core::error::Error for InvalidRecord {}
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
+    use alloc::{format, string::ToString};
 
     use super::*;
-    use crate::token::Token;
 
     fn record(refresh: RefreshState) -> Record {
         Record {
             version: 7,
             content: Content {
-                grant: 5,
+                grant: u64::MAX,
+                replaced: Some(3),
+                authorized_at: UnixTime::from_secs(1_600_000_000),
+                refreshed_at: Some(UnixTime::from_secs(1_650_000_000)),
                 tokens: TokenSet {
-                    access_token: Token::new("acc").unwrap(),
+                    access_token: Token::new(r#"a"c\c"#).unwrap(),
                     refresh_token: None,
                     expires_at: None,
                 },
                 refresh,
                 failures: 2,
+                rejections: 1,
             },
         }
     }
 
     #[test]
-    fn the_stored_form_byte_for_byte() {
+    fn round_trips_byte_for_byte() {
         let at = UnixTime::from_secs(1_700_000_000);
+        let claimed = RefreshState::InProgress {
+            until: at,
+            claim: 9,
+        };
         for (refresh, stored) in [
-            (RefreshState::Due(at), r#""due","at":1700000000"#),
-            (RefreshState::OnRefusal, r#""on_refusal","at":null"#),
-            (RefreshState::UnderWay(at), r#""under_way","at":1700000000"#),
-            (RefreshState::Paused(at), r#""paused","at":1700000000"#),
-            (RefreshState::GrantGone, r#""grant_gone","at":null"#),
+            (
+                RefreshState::Due(at),
+                r#""due","at":1700000000,"claim":null"#,
+            ),
+            (
+                RefreshState::OnRejection,
+                r#""on_rejection","at":null,"claim":null"#,
+            ),
+            (claimed, r#""in_progress","at":1700000000,"claim":9"#),
+            (
+                RefreshState::Paused(at),
+                r#""paused","at":1700000000,"claim":null"#,
+            ),
+            (RefreshState::Revoked, r#""revoked","at":null,"claim":null"#),
         ] {
             let text = format!(
-                r#"{{"format":1,"version":7,"grant":5,"refresh":{stored},"failures":2,"tokens":{{"format":1,"access_token":"acc","refresh_token":null,"expires_at":null}}}}"#
+                r#"{{"format":2,"version":7,"grant":18446744073709551615,"replaced":3,"authorized_at":1600000000,"refreshed_at":1650000000,"refresh":{stored},"failures":2,"rejections":1,"access_token":"a\"c\\c","refresh_token":null,"expires_at":null}}"#
             );
             assert_eq!(record(refresh).to_exposed_json(), text);
             assert_eq!(Record::from_json(&text), Ok(record(refresh)));
@@ -270,33 +386,40 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_and_not_quoted() {
-        let whole = record(RefreshState::OnRefusal).to_exposed_json();
+    fn errors_state_the_fault_without_quoting() {
+        let whole = record(RefreshState::OnRejection).to_exposed_json();
         for (text, message) in [
             (
-                whole.replacen("\"format\":1", "\"format\":2", 1),
-                "the stored record has format 2, and this library reads format 1; use a version \
-                 of the library that reads it",
+                whole.replacen("\"format\":2", "\"format\":1", 1),
+                "the stored record has format 1, this version reads format 2",
             ),
             (
-                whole.replacen("acc", "a c", 1),
-                "the stored record is damaged: `tokens` has an invalid value; it is left as it \
-                 is, so mend it, or remove it and let the user authorize again",
+                whole.replacen(r#"a\"c\\c"#, "a c", 1),
+                "the stored record is damaged: invalid value of member `access_token`",
             ),
             (
-                whole.replacen("on_refusal", "due", 1),
-                "the stored record is damaged: `at` is missing; it is left as it is, so mend it, \
-                 or remove it and let the user authorize again",
+                whole.replacen("on_rejection", "due", 1),
+                "the stored record is damaged: missing member `at`",
             ),
             (
                 whole.replacen(":7", ":-7", 1),
-                "the stored record is damaged: `version` has an invalid value; it is left as it \
-                 is, so mend it, or remove it and let the user authorize again",
+                "the stored record is damaged: invalid value of member `version`",
+            ),
+            (
+                whole.replacen(":7", ":9223372036854775808", 1),
+                "the stored record is damaged: invalid value of member `version`",
+            ),
+            (
+                whole.replacen('{', r#"{"grant":1,"#, 1),
+                "the stored record is damaged: duplicate member `grant`",
+            ),
+            (
+                "[]".into(),
+                "the stored record is damaged: not a JSON object",
             ),
             (
                 String::new(),
-                "the stored record is damaged: it is not JSON (after 0 bytes); it is \
-                 left as it is, so mend it, or remove it and let the user authorize again",
+                "the stored record is damaged: not JSON (line 1, column 0)",
             ),
         ] {
             assert_eq!(Record::from_json(&text).unwrap_err().to_string(), message);

@@ -1,83 +1,145 @@
-//! Where a session stands, and what it has to store.
+//! What a session is doing, and the changes that it has to store.
 
-use super::record::{Content, Record};
-use crate::token_set::TokenSet;
+use alloc::boxed::Box;
+use core::time::Duration;
 
-/// Where a session stands, between its jobs and during them.
-#[derive(Debug)]
+use super::record::{Content, Record, RefreshState};
+use crate::{time::UnixTime, token_set::TokenSet};
+
+/// What a session is doing.
+#[derive(Clone, Debug)]
 pub(super) enum Stage {
-    /// The record is to be read; afterwards, a change is to be stored.
-    Loading(Option<Change>),
-    /// Nothing is to be done, or a refresh to be claimed.
+    /// The record is to be loaded. Then the change is to be stored, if it is still current.
+    Loading(Option<Box<Change>>),
+    /// Nothing, until a refresh is due.
     Resting,
-    /// The refresh is claimed, and the service to be asked.
+    /// The refresh is claimed and is to be sent.
     Refreshing,
-    /// What came is to be stored.
-    Storing(Change),
+    /// The change is to be stored.
+    Storing(Box<Change>),
+    /// The server rejected the refresh token. Until this time another process may store newer
+    /// tokens; then the change is to be stored.
+    Verifying {
+        until: UnixTime,
+        change: Box<Change>,
+    },
+    /// The record is to be removed.
+    Ending,
 }
 
-/// What is to be stored.
-#[derive(Debug)]
+/// A change of the record.
+#[derive(Clone, Debug)]
 pub(super) struct Change {
     pub(super) content: Content,
     pub(super) origin: Origin,
+    /// Whether an attempt to store it had an unknown outcome.
+    pub(super) in_doubt: bool,
 }
 
-/// What a change came of.
-#[derive(Debug)]
+/// How soon after the user authorized the first load has to arrive for an authorization of a later
+/// time to count as one of a fast clock. After that, it counts as newer.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// What a change is the result of.
+#[derive(Clone, Debug)]
 pub(super) enum Origin {
-    /// The user has authorized.
-    Authorization,
-    /// The user has authorized, and the store has failed since: it may have stored it all the same,
-    /// in the place of the grant `over`, and the user may have authorized elsewhere.
-    DoubtfulAuthorization { over: Option<u64> },
-    /// The service refreshed these tokens.
-    Refresh(TokenSet),
+    /// The user authorized.
+    Authorization { replaces: Replaced, at: UnixTime },
+    /// The server refreshed these tokens.
+    Refresh { of: TokenSet },
     /// A refresh failed.
     Failure,
 }
 
-impl Stage {
-    pub(super) fn into_change(self) -> Option<Change> {
-        match self {
-            Self::Loading(change) => change,
-            Self::Storing(change) => Some(change),
-            Self::Resting | Self::Refreshing => None,
-        }
-    }
-
-    pub(super) fn has_tokens(&self) -> bool {
-        let change = match self {
-            Self::Loading(change) => change.as_ref(),
-            Self::Storing(change) => Some(change),
-            Self::Resting | Self::Refreshing => None,
-        };
-        change.is_some_and(|change| !matches!(change.origin, Origin::Failure))
-    }
+/// The authorization that a new one replaces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Replaced {
+    /// The store was not read since the user authorized.
+    Unread,
+    /// The store had no record.
+    Nothing,
+    /// The store had a record with this grant.
+    Grant(u64),
 }
 
 impl Change {
-    /// Notes that the store failed to put this change in the place of `record`.
-    pub(super) fn doubt(&mut self, record: Option<&Record>) {
-        if let Origin::Authorization = self.origin {
-            let over = record.map(|record| record.content().grant);
-            self.origin = Origin::DoubtfulAuthorization { over };
+    pub(super) fn new(content: Content, origin: Origin) -> Box<Self> {
+        Box::new(Self {
+            content,
+            origin,
+            in_doubt: false,
+        })
+    }
+
+    pub(super) fn has_tokens(&self) -> bool {
+        !matches!(self.origin, Origin::Failure)
+    }
+
+    pub(super) fn is_authorization(&self) -> bool {
+        matches!(self.origin, Origin::Authorization { .. })
+    }
+
+    /// Whether this change is still to be stored in place of `loaded`. `claim` is the session's own
+    /// claim; the authorizations in `superseded` are known to be older.
+    pub(super) fn is_current(
+        &mut self,
+        now: UnixTime,
+        loaded: Option<&Record>,
+        claim: Option<u64>,
+        superseded: &[u64],
+    ) -> bool {
+        let stored = loaded.map(Record::content);
+        match &mut self.origin {
+            Origin::Authorization { replaces, at } => {
+                let present =
+                    stored.map_or(Replaced::Nothing, |stored| Replaced::Grant(stored.grant));
+                let order = self.content.order();
+                if *replaces == Replaced::Unread {
+                    let is_older = stored.is_none_or(|stored| {
+                        let is_from_fast_clock = stored.authorized_at > now;
+                        let is_prompt = now.saturating_since(*at) <= PROMPT;
+                        stored.order() < order || (is_from_fast_clock && is_prompt)
+                    });
+                    if is_older {
+                        *replaces = present;
+                    }
+                }
+                match stored {
+                    Some(stored) if stored.grant == self.content.grant => false,
+                    Some(stored) if superseded.contains(&stored.grant) => true,
+                    _ if present == *replaces => true,
+                    // This one was stored without an acknowledgement, and then replaced.
+                    Some(stored) if stored.replaced == Some(self.content.grant) => false,
+                    // Another process stored one at about the same time: the newer one wins.
+                    Some(stored) => stored.order() < order,
+                    // Another process ended the session, and this one perhaps before with it.
+                    None => !self.in_doubt,
+                }
+            }
+            // A removed record stays removed, and newer tokens stay.
+            Origin::Refresh { of } => stored.is_some_and(|stored| stored.tokens == *of),
+            Origin::Failure => stored.is_some_and(|stored| {
+                let is_own = matches!(
+                    stored.refresh,
+                    RefreshState::InProgress { claim: stored, .. } if Some(stored) == claim
+                );
+                let is_revoked = self.content.refresh == RefreshState::Revoked;
+                stored.tokens == self.content.tokens && (is_own || is_revoked)
+            }),
+        }
+    }
+}
+
+impl Stage {
+    pub(super) fn change(&self) -> Option<&Change> {
+        match self {
+            Self::Loading(Some(change)) | Self::Storing(change) => Some(change),
+            _ => None,
         }
     }
 
-    /// Whether this change is still to be stored after somebody else has stored `loaded`.
-    pub(super) fn still_counts(&self, loaded: Option<&Record>) -> bool {
-        let there = loaded.map(|record| record.content().grant);
-        match &self.origin {
-            // The user's word counts, unless it is there already: whoever stored it may have been
-            // given up, and the tokens have been refreshed since.
-            Origin::Authorization => there != Some(self.content.grant),
-            // It counts if nothing has come of it, and nobody has stored another.
-            Origin::DoubtfulAuthorization { over } => there == *over,
-            // Tokens that nobody else has replaced. A record that was removed stays so.
-            Origin::Refresh(of) => loaded.is_some_and(|record| record.tokens() == of),
-            // Whoever was faster finds out by themselves.
-            Origin::Failure => false,
-        }
+    /// Whether tokens wait for being stored.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.change().is_some_and(Change::has_tokens)
     }
 }

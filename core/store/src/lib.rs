@@ -1,58 +1,73 @@
-//! Where the sessions of [`dropbox_sign_oauth`] are kept: in memory, in a file that processes share,
-//! or in a store of one's own.
+//! Storage for the sessions of [`dropbox_sign_oauth`]: in memory, in a folder that processes share,
+//! or in a database.
 //!
-//! A store keeps one [`Record`] for each session, and replaces it by the next alone if nobody else
-//! has. That is all that processes need of each other to share a session: whoever is first to store
-//! its claim refreshes, and the others see who it was.
+//! A [`Store`] keeps one [`Record`] for each session, under a key that the program chooses: the id of
+//! its user, for example. A record is replaced by *compare and swap* on its version. Processes that
+//! share a store need nothing else of each other: the first to store its claim refreshes the tokens,
+//! and the others read what it stored.
 //!
-//! # A store of one's own
-//! [`Store`] is two methods. A record has a version and a text
-//! ([`to_exposed_json`](Record::to_exposed_json), [`from_json`](Record::from_json)); the text has
-//! the tokens in it in plain, so it belongs where the passwords are.
+//! # Databases
+//! [`Store`] has three methods. A record has a version and a text
+//! ([`to_exposed_json`](Record::to_exposed_json), [`from_json`](Record::from_json)). The text
+//! contains the tokens in plain text: protect it as you protect passwords.
 //!
-//! In PostgreSQL:
+//! ## PostgreSQL
 //! ```sql
 //! CREATE TABLE dropbox_sign_session (
-//!     user_id text PRIMARY KEY,
+//!     key     text   PRIMARY KEY,
 //!     version bigint NOT NULL,
-//!     record  text NOT NULL
+//!     record  text   NOT NULL
 //! );
-//! -- load
-//! SELECT record FROM dropbox_sign_session WHERE user_id = $1;
-//! -- compare_and_swap(None, new)
-//! INSERT INTO dropbox_sign_session (user_id, version, record) VALUES ($1, $2, $3)
-//!     ON CONFLICT (user_id) DO NOTHING;
-//! -- compare_and_swap(Some(expected), new)
+//! -- load(key)
+//! SELECT record FROM dropbox_sign_session WHERE key = $1;
+//! -- compare_and_swap(key, None, new)
+//! INSERT INTO dropbox_sign_session (key, version, record) VALUES ($1, $2, $3)
+//!     ON CONFLICT (key) DO NOTHING;
+//! -- compare_and_swap(key, Some(expected), new)
 //! UPDATE dropbox_sign_session SET version = $2, record = $3
-//!     WHERE user_id = $1 AND version = $4;
-//! -- One row was changed: Swapped::Yes. None was: Swapped::No.
+//!     WHERE key = $1 AND version = $4;
+//! -- remove(key)
+//! DELETE FROM dropbox_sign_session WHERE key = $1;
 //! ```
-//! In Redis, where `EVAL` is atomic:
+//! A swap that changed one row is [`Outcome::Stored`], one that changed none is [`Outcome::Conflict`].
+//!
+//! - Run each statement in a transaction of its own (autocommit), and report its outcome after the
+//!   commit. Inside a longer transaction, a later rollback would undo what was reported as stored.
+//! - Each statement is correct at every isolation level. Above READ COMMITTED it may fail with
+//!   SQLSTATE 40001: nothing was stored, so return [`Outcome::Conflict`].
+//! - Leave `synchronous_commit` on, and load from the server that you write to, not from a replica.
+//! - PostgreSQL's text cannot contain NUL, and a row of an index is limited to about 2,700 bytes:
+//!   choose keys accordingly.
+//!
+//! ## Redis
+//! `EVAL` is atomic. `EXPECTED` is the empty string if no record must be there; the reply `1` is
+//! [`Outcome::Stored`], `0` is [`Outcome::Conflict`].
 //! ```text
 //! # load
-//! HGET dropbox-sign:session:USER record
-//! # compare_and_swap: EXPECTED is empty if there must be none; 1 is Swapped::Yes, 0 Swapped::No
-//! EVAL "if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
-//!       redis.call('HSET', KEYS[1], 'version', ARGV[2], 'record', ARGV[3])
-//!       return 1" 1 dropbox-sign:session:USER EXPECTED VERSION RECORD
+//! HGET dropbox-sign:session:KEY record
+//! # compare_and_swap
+//! EVAL "if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end redis.call('HSET', KEYS[1], 'version', ARGV[2], 'record', ARGV[3]) return 1" 1 dropbox-sign:session:KEY EXPECTED VERSION RECORD
+//! # remove
+//! DEL dropbox-sign:session:KEY
 //! ```
-//! To end a session, remove its row or key. Sessions that hold it use their access token as long
-//! as it is good, and end at the next refresh.
+//! Redis forgets what it acknowledged unless it is told otherwise: set `appendfsync always` and
+//! `maxmemory-policy noeviction`, give the keys no time to live, and read from the primary. After a
+//! failover to a replica that lags, a session may find a refresh token that was replaced already.
 //!
 //! # What compare-and-swap guarantees
-//! - Of all who expect the same version, one stores its record, and the others learn that they did
-//!   not. So one refresh is under way at a time, as long as no claim runs out.
-//! - Nobody uses tokens that are not stored, and tokens are not replaced by older ones.
-//! - A process that dies in the middle holds up the others until its claim runs out, and no longer.
+//! - Of all processes that expect the same version, one stores its record, and the others learn that
+//!   they did not. So one refresh is in progress at a time, as long as no claim expires.
+//! - No process uses tokens that are not stored, and tokens are not replaced by older ones.
+//! - A process that dies during a refresh delays the others until its claim expires, and no longer.
 //!
-//! # What it does not
-//! - If a process dies after the service has given new tokens and before they are stored, they are
-//!   lost. Where the service spends the old refresh token in giving a new one, the user must
-//!   authorize again. Nothing on our side can change that.
-//! - A store that forgets what it has acknowledged (a replica that takes over and lags) brings back
-//!   an old refresh token, with the same end. Load from where you swap.
-//! - Claims are times. Clocks that are apart by more than the policy's lease lead to two refreshes at
-//!   a time, which costs a call, and is mended by the versions unless an answer is lost as well.
+//! # What it does not guarantee
+//! - If a process dies after the server has issued new tokens and before they are stored, the tokens
+//!   are lost. Where the server invalidates a refresh token when it is used, the user must authorize
+//!   again. No client can prevent this.
+//! - A store that forgets what it acknowledged brings back an old refresh token, with the same
+//!   result.
+//! - Claims expire by the clock. Clocks that differ by more than the policy's lease lead to two
+//!   refreshes at a time.
 
 #![deny(
     clippy::unwrap_used,
@@ -61,53 +76,79 @@
     clippy::indexing_slicing
 )]
 
+mod entropy;
 mod file;
+mod live;
 mod memory;
+mod options;
 
 use std::{error::Error, sync::Arc};
 
-pub use dropbox_sign_oauth::session::{Record, Swapped};
+pub use dropbox_sign_oauth::session::{Outcome, Record};
 
 pub use self::{
     file::{FileStore, FileStoreError},
     memory::MemoryStore,
+    options::SessionOptions,
 };
 
-/// The place of one session's record, for callers that can block.
+#[doc(hidden)]
+pub use self::{entropy::Entropy, live::Live};
+
+/// Blocking storage for session records.
 ///
-/// The record is the same for all who have the place: other threads, other processes, other
-/// machines.
+/// All processes that share a session see the same records in it. A session calls a store from
+/// several threads, and gives up waiting for a call after the time limit of its
+/// [`Sessions`](https://docs.rs/dropbox-sign-oauth-ureq/latest/dropbox_sign_oauth_ureq/struct.Sessions.html);
+/// a call with a time limit of its own also frees its thread then.
 pub trait Store: Send + Sync {
-    /// Why a store fails.
-    type Error: Error + Send + Sync + 'static;
+    /// Why a call fails.
+    type Error: Into<Box<dyn Error + Send + Sync>>;
 
-    /// The record that is stored, if there is one.
+    /// Returns the record stored under `key`, if there is one.
     ///
     /// # Errors
-    /// If it cannot be told, or is not one that this version reads.
-    fn load(&self) -> Result<Option<Record>, Self::Error>;
+    /// If the record cannot be read, or is not one that [`Record::from_json`] accepts. The stored
+    /// text must be left as it is.
+    fn load(&self, key: &str) -> Result<Option<Record>, Self::Error>;
 
-    /// Stores `new` if the record that is stored has the version `expected`, or if there is none and
-    /// `None` is expected; and changes nothing otherwise.
+    /// Stores `new` under `key` if the version stored there is `expected`, or if no record is stored
+    /// there and `expected` is `None`. Changes nothing otherwise.
     ///
     /// # Errors
-    /// If it is not known to be stored. It may be, for all that: the session finds out by itself.
-    fn compare_and_swap(&self, expected: Option<u64>, new: &Record)
-    -> Result<Swapped, Self::Error>;
+    /// If it is not known that the record is stored. It may have been stored anyway; the session
+    /// loads the record to find out.
+    fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Outcome, Self::Error>;
+
+    /// Removes the record stored under `key`, if there is one, whatever its version is.
+    ///
+    /// # Errors
+    /// If it is not known that the record is removed.
+    fn remove(&self, key: &str) -> Result<(), Self::Error>;
 }
 
 impl<S: Store + ?Sized> Store for Arc<S> {
     type Error = S::Error;
 
-    fn load(&self) -> Result<Option<Record>, Self::Error> {
-        (**self).load()
+    fn load(&self, key: &str) -> Result<Option<Record>, Self::Error> {
+        (**self).load(key)
     }
 
     fn compare_and_swap(
         &self,
+        key: &str,
         expected: Option<u64>,
         new: &Record,
-    ) -> Result<Swapped, Self::Error> {
-        (**self).compare_and_swap(expected, new)
+    ) -> Result<Outcome, Self::Error> {
+        (**self).compare_and_swap(key, expected, new)
+    }
+
+    fn remove(&self, key: &str) -> Result<(), Self::Error> {
+        (**self).remove(key)
     }
 }

@@ -1,34 +1,50 @@
 //! A store that lives as long as the process.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use dropbox_sign_oauth::session::{Record, Swapped};
+use dropbox_sign_oauth::session::{Outcome, Record};
 
 use crate::Store;
 
-/// A store that lives as long as the process: for sessions whose loss means no more than another
-/// authorization.
+/// Session records in memory, lost when the process ends: for tests, and for programs whose users
+/// may authorize again after each restart.
 #[derive(Default, Debug)]
-pub struct MemoryStore(Mutex<Option<Record>>);
+pub struct MemoryStore(Mutex<HashMap<String, Record>>);
+
+impl MemoryStore {
+    fn records(&self) -> MutexGuard<'_, HashMap<String, Record>> {
+        // A record is replaced whole: a thread that panicked leaves no partial one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Store for MemoryStore {
     type Error = Infallible;
 
-    fn load(&self) -> Result<Option<Record>, Infallible> {
-        // A record is replaced whole, so that a thread that panicked leaves no half of one.
-        let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(stored.clone())
+    fn load(&self, key: &str) -> Result<Option<Record>, Infallible> {
+        Ok(self.records().get(key).cloned())
     }
 
-    fn compare_and_swap(&self, expected: Option<u64>, new: &Record) -> Result<Swapped, Infallible> {
-        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if stored.as_ref().map(Record::version) != expected {
-            return Ok(Swapped::No);
+    fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Outcome, Infallible> {
+        let mut records = self.records();
+        if records.get(key).map(Record::version) != expected {
+            return Ok(Outcome::Conflict);
         }
-        *stored = Some(new.clone());
-        Ok(Swapped::Yes)
+        records.insert(key.to_owned(), new.clone());
+        Ok(Outcome::Stored)
+    }
+
+    fn remove(&self, key: &str) -> Result<(), Infallible> {
+        self.records().remove(key);
+        Ok(())
     }
 }

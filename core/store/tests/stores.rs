@@ -1,37 +1,44 @@
-//! What every store does, and what only a file has to.
+//! What every store does, and what only a folder has to.
 
-use std::{fs, path::Path, thread};
+use std::{error::Error as _, fmt::Debug, fs, path::Path, thread};
 
-use dropbox_sign_oauth_store::{FileStore, MemoryStore, Record, Store, Swapped};
+use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore, Outcome, Record, Store};
 use tempfile::tempdir;
 
-/// A record of this version, whose access token has the version in it.
+/// A record of this version, whose access token contains the version.
 fn record(version: u64) -> Record {
     let text = format!(
-        r#"{{"format":1,"version":{version},"grant":5,"refresh":"on_refusal","at":null,"failures":0,"tokens":{{"format":1,"access_token":"acc{version}","refresh_token":"ref","expires_at":null}}}}"#
+        r#"{{"format":2,"version":{version},"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"on_rejection","at":null,"claim":null,"failures":0,"rejections":0,"access_token":"acc{version}","refresh_token":"ref","expires_at":null}}"#
     );
     Record::from_json(&text).unwrap()
 }
 
-fn compares_and_swaps(store: &impl Store) {
-    assert_eq!(store.load().unwrap(), None);
+fn compares_and_swaps(store: &impl Store<Error: Debug>) {
+    assert_eq!(store.load("a").unwrap(), None);
+    store.remove("a").unwrap();
     for (expected, new, swapped, stored) in [
-        (Some(1), 2, Swapped::No, None),
-        (None, 1, Swapped::Yes, Some(1)),
-        (None, 2, Swapped::No, Some(1)),
-        (Some(0), 2, Swapped::No, Some(1)),
-        (Some(1), 2, Swapped::Yes, Some(2)),
-        (Some(1), 2, Swapped::No, Some(2)),
-        (Some(2), 9, Swapped::Yes, Some(9)),
+        (Some(1), 2, Outcome::Conflict, None),
+        (None, 1, Outcome::Stored, Some(1)),
+        (None, 2, Outcome::Conflict, Some(1)),
+        (Some(0), 2, Outcome::Conflict, Some(1)),
+        (Some(1), 2, Outcome::Stored, Some(2)),
+        (Some(1), 2, Outcome::Conflict, Some(2)),
+        (Some(2), 9, Outcome::Stored, Some(9)),
     ] {
-        let outcome = store.compare_and_swap(expected, &record(new)).unwrap();
-        assert_eq!(outcome, swapped, "{expected:?} by {new}");
-        assert_eq!(store.load().unwrap(), stored.map(record));
+        let outcome = store.compare_and_swap("a", expected, &record(new));
+        assert_eq!(outcome.unwrap(), swapped, "{expected:?} by {new}");
+        assert_eq!(store.load("a").unwrap(), stored.map(record));
+        assert_eq!(store.load("b").unwrap(), None);
     }
+    let other = store.compare_and_swap("b", None, &record(3));
+    assert_eq!(other.unwrap(), Outcome::Stored);
+    store.remove("a").unwrap();
+    assert_eq!(store.load("a").unwrap(), None);
+    assert_eq!(store.load("b").unwrap(), Some(record(3)));
 }
 
-/// Of all who race for a version, one gets it.
-fn has_one_winner(store: &impl Store) {
+/// Of all threads that expect the same version, one stores its record.
+fn has_one_winner(store: &impl Store<Error: Debug>) {
     const THREADS: u64 = 8;
     const SWAPS: u64 = 20;
     thread::scope(|scope| {
@@ -39,30 +46,29 @@ fn has_one_winner(store: &impl Store) {
             scope.spawn(|| {
                 let mut swaps = 0;
                 while swaps < SWAPS {
-                    let there = store.load().unwrap().map(|record| record.version());
+                    let there = store.load("key").unwrap().map(|record| record.version());
                     let next = record(there.unwrap_or(0) + 1);
-                    if store.compare_and_swap(there, &next).unwrap() == Swapped::Yes {
-                        swaps += 1;
-                    }
+                    let outcome = store.compare_and_swap("key", there, &next);
+                    swaps += u64::from(outcome.unwrap() == Outcome::Stored);
                 }
             });
         }
     });
-    assert_eq!(store.load().unwrap(), Some(record(THREADS * SWAPS)));
+    assert_eq!(store.load("key").unwrap(), Some(record(THREADS * SWAPS)));
 }
 
 #[test]
 fn every_store_compares_and_swaps() {
     let folder = tempdir().unwrap();
     compares_and_swaps(&MemoryStore::default());
-    compares_and_swaps(&FileStore::new(folder.path().join("session")).unwrap());
+    compares_and_swaps(&FileStore::open(folder.path()).unwrap());
 }
 
 #[test]
 fn every_race_has_one_winner() {
     let folder = tempdir().unwrap();
     has_one_winner(&MemoryStore::default());
-    has_one_winner(&FileStore::new(folder.path().join("session")).unwrap());
+    has_one_winner(&FileStore::open(folder.path()).unwrap());
 }
 
 /// The names in a folder.
@@ -76,86 +82,181 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_for_its_owner_and_leaves_nothing_behind() {
-    let folder = tempdir().unwrap();
-    let path = folder.path().join("session.json");
-    let store = FileStore::new(&path).unwrap();
-    assert_eq!(store.path(), path);
-    assert_eq!(names(folder.path()), ["session.json.lock"]);
-    store.compare_and_swap(None, &record(1)).unwrap();
-    // What a process that died has left is not in the way, nor kept.
-    fs::write(folder.path().join("session.json.tmp"), "half a reco").unwrap();
-    store.compare_and_swap(Some(1), &record(2)).unwrap();
-    assert_eq!(names(folder.path()), ["session.json", "session.json.lock"]);
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        record(2).to_exposed_json() + "\n"
-    );
+fn files_are_private_and_nothing_is_left_behind() {
+    let temporary = tempdir().unwrap();
+    let folder = temporary.path().join("deep/sessions");
+    let store = FileStore::open(&folder).unwrap();
+    assert_eq!(store.folder(), folder);
+    assert_eq!(names(&folder), [""; 0]);
+    store.compare_and_swap("key", None, &record(1)).unwrap();
+    // Left by a process that was killed while it wrote.
+    fs::write(folder.join("session-key.tmp"), "half a reco").unwrap();
+    let outcome = store.compare_and_swap("key", Some(1), &record(2));
+    assert_eq!(outcome.unwrap(), Outcome::Stored);
+    assert_eq!(names(&folder), ["session-key.json"]);
+    let path = folder.join("session-key.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text, record(2).to_exposed_json() + "\n");
     #[cfg(unix)]
-    for name in names(folder.path()) {
+    for (path, mode) in [(&path, 0o600), (&folder, 0o700)] {
         use std::os::unix::fs::PermissionsExt as _;
-        let metadata = fs::metadata(folder.path().join(&name)).unwrap();
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+        let metadata = fs::metadata(path).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode);
     }
+    store.remove("key").unwrap();
+    assert_eq!(names(&folder), [""; 0]);
 }
 
 #[test]
-fn what_cannot_be_read_is_left_as_it_is() {
+#[cfg(unix)]
+fn a_folder_that_cannot_be_listed_stores() {
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempdir().unwrap();
-    let path = folder.path().join("session.json");
-    let store = FileStore::new(&path).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o300)).unwrap();
+    compares_and_swaps(&FileStore::open(folder.path()).unwrap());
+}
+
+#[test]
+fn keys_are_any_text_and_never_leave_the_folder() {
+    let temporary = tempdir().unwrap();
+    let folder = temporary.path().join("sessions");
+    let store = FileStore::open(&folder).unwrap();
+    let keys = [
+        "",
+        ".",
+        "..",
+        "../up",
+        "/etc/passwd",
+        "a\0b",
+        "a/b",
+        "a\\b",
+        "A",
+        "a",
+        "%41",
+        "日",
+    ];
+    for (version, key) in (1..).zip(keys) {
+        let outcome = store.compare_and_swap(key, None, &record(version));
+        assert_eq!(outcome.unwrap(), Outcome::Stored, "{key:?}");
+    }
+    for (version, key) in (1..).zip(keys) {
+        assert_eq!(store.load(key).unwrap(), Some(record(version)), "{key:?}");
+    }
+    assert_eq!(names(&folder).len(), keys.len());
+    assert_eq!(names(temporary.path()), ["sessions"]);
+
+    let long = "k".repeat(10 * 1024);
+    let message = "the key is longer than 200 bytes in its encoded form";
+    assert_eq!(store.load(&long).unwrap_err().to_string(), message);
+    let outcome = store.compare_and_swap(&long, None, &record(1));
+    assert!(matches!(
+        outcome,
+        Err(FileStoreError::KeyTooLong { limit: 200 })
+    ));
+    assert_eq!(store.remove(&long).unwrap_err().to_string(), message);
+    assert_eq!(names(&folder).len(), keys.len());
+}
+
+#[test]
+fn an_empty_file_is_no_record() {
+    let folder = tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    fs::write(folder.path().join("session-key.json"), "").unwrap();
+    assert_eq!(store.load("key").unwrap(), None);
+    for (expected, outcome) in [(Some(1), Outcome::Conflict), (None, Outcome::Stored)] {
+        let swapped = store.compare_and_swap("key", expected, &record(2));
+        assert_eq!(swapped.unwrap(), outcome);
+    }
+    assert_eq!(store.load("key").unwrap(), Some(record(2)));
+}
+
+#[test]
+fn invalid_records_are_reported_and_kept() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("session-key.json");
+    let store = FileStore::open(folder.path()).unwrap();
     let whole = record(1).to_exposed_json();
-    for (text, message) in [
-        (
-            whole[..40].to_owned(),
-            "the stored record is damaged: it is not JSON (after 40 bytes); it is left as it \
-             is, so mend it, or remove it and let the user authorize again",
-        ),
-        (
-            String::new(),
-            "the stored record is damaged: it is not JSON (after 0 bytes); it is left as it \
-             is, so mend it, or remove it and let the user authorize again",
-        ),
-        (
-            whole.replacen(":1", ":2", 1),
-            "the stored record has format 2, and this library reads format 1; use a version of \
-             the library that reads it",
-        ),
+    let not_utf8 = whole.replacen("acc1", "\u{1}", 1).replace('\u{1}', "");
+    for (bytes, cause) in [
+        (&whole.as_bytes()[..40], "the stored record is damaged"),
+        (b"\0\0\0\0", "the stored record is damaged"),
+        (b"\xff\xfe", "the stored record is damaged"),
+        (not_utf8.as_bytes(), "the stored record is damaged"),
+        (whole.replacen(":2", ":999", 1).as_bytes(), "format 999"),
+        (whole.replacen(":2", ":1", 1).as_bytes(), "format 1"),
     ] {
-        fs::write(&path, &text).unwrap();
-        let message = format!("in {}, {message}", path.display());
-        assert_eq!(store.load().unwrap_err().to_string(), message);
-        for expected in [None, Some(1)] {
-            let error = store.compare_and_swap(expected, &record(2)).unwrap_err();
+        fs::write(&path, bytes).unwrap();
+        let message = format!("{} is not a valid record", path.display());
+        let errors = [
+            store.load("key").unwrap_err(),
+            store.compare_and_swap("key", None, &record(2)).unwrap_err(),
+            store
+                .compare_and_swap("key", Some(1), &record(2))
+                .unwrap_err(),
+        ];
+        for error in errors {
             assert_eq!(error.to_string(), message);
+            let source = error.source().unwrap().to_string();
+            assert!(source.contains(cause), "{source}");
         }
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    // The user authorizes again after `remove`.
+    store.remove("key").unwrap();
+    assert_eq!(store.load("key").unwrap(), None);
+}
+
+#[test]
+fn a_record_that_could_not_be_read_back_is_not_written() {
+    let folder = tempdir().unwrap();
+    let store = FileStore::open(folder.path()).unwrap();
+    let text = record(1).to_exposed_json();
+    // In bytes, with the line's end.
+    let padding = 1024 * 1024 - text.len() - 1;
+    let large = |by: usize| {
+        let token = "acc1".to_owned() + &"x".repeat(by);
+        Record::from_json(&text.replacen("acc1", &token, 1)).unwrap()
+    };
+    let outcome = store.compare_and_swap("key", None, &large(padding));
+    assert_eq!(outcome.unwrap(), Outcome::Stored);
+    assert_eq!(store.load("key").unwrap(), Some(large(padding)));
+    let error = store.compare_and_swap("key", Some(1), &large(padding + 1));
+    let error = error.unwrap_err();
+    let path = folder.path().join("session-key.json");
+    let message = format!(
+        "the record for {} is larger than 1048576 bytes",
+        path.display()
+    );
+    assert_eq!(error.to_string(), message);
+    assert_eq!(store.load("key").unwrap(), Some(large(padding)));
+
+    fs::write(&path, large(padding + 1).to_exposed_json() + "\n").unwrap();
+    assert_eq!(store.load("key").unwrap_err().to_string(), message);
+}
+
+#[test]
+fn folders_that_cannot_be_used_are_refused_by_open() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let error = FileStore::open(&path).unwrap_err();
+        assert!(matches!(error, FileStoreError::Folder { .. }));
+        assert!(error.source().is_some());
+        let message = format!("sessions cannot be stored in {}", path.display());
+        assert_eq!(error.to_string(), message);
     }
 }
 
 #[test]
-fn a_place_that_cannot_be_is_refused_at_once() {
+fn stored_records_are_found_again_by_another_store() {
     let folder = tempdir().unwrap();
-    let refused = |path: &Path| FileStore::new(path).unwrap_err().to_string();
-    for (path, problem) in [
-        (folder.path().to_owned(), "what is there is no plain file"),
-        (folder.path().join("session/"), "the path names a folder"),
-        (folder.path().join(".."), "the path names no file"),
-    ] {
-        assert_eq!(
-            refused(&path),
-            format!(
-                "no session can be stored in {}: {problem}; choose another place",
-                path.display()
-            )
-        );
-    }
-    let missing = refused(&folder.path().join("missing/session"));
-    assert!(missing.ends_with("; choose another place"), "{missing}");
-    #[cfg(unix)]
-    {
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink("elsewhere", &link).unwrap();
-        assert!(refused(&link).contains("what is there is no plain file"));
-    }
+    let first = FileStore::open(folder.path()).unwrap();
+    first.compare_and_swap("key", None, &record(1)).unwrap();
+    let second = FileStore::open(folder.path()).unwrap();
+    assert_eq!(second.load("key").unwrap(), Some(record(1)));
+    let outcome = second.compare_and_swap("key", Some(1), &record(2));
+    assert_eq!(outcome.unwrap(), Outcome::Stored);
+    let outcome = first.compare_and_swap("key", Some(1), &record(3));
+    assert_eq!(outcome.unwrap(), Outcome::Conflict);
 }

@@ -1,253 +1,91 @@
-//! The command line.
+//! The command line and the environment.
 
-use std::{ffi::OsString, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf};
 
-use dropbox_sign_oauth::{Endpoints, InvalidEndpoint};
-use http::uri::Scheme;
-use lexopt::{Arg, Parser, ValueExt as _};
-
-use crate::failure::Failure;
+use dropbox_sign_oauth::{App, Endpoints};
+use dropbox_sign_oauth_testkit::sandbox;
+use lexopt::{Arg, Error, Parser, ValueExt as _};
 
 pub(crate) const HELP: &str = "\
-Logs in with Dropbox Sign, and tells each step. Without options it needs neither an account nor
-the network: it starts a sandbox of the service on this machine, which approves at once.
+Logs in with Dropbox Sign and prints each step. Without options it needs no account and no network:
+it starts a sandbox of the service on this machine and plays the user.
 
 Usage: cargo run --example login -- [OPTIONS]
 
 Options:
-      --transport NAME   What carries the requests: hyper or ureq [default: hyper]
-      --browser          Wait for a person at the consent page
-      --live             Use the real service; a person decides there
-      --endpoint URL     Use a sandbox that is running already, below this URL; add --browser
-                         unless it approves at once over plain http
-      --root-certificate PATH
-                         Trust this certificate too, PEM or DER: the one of an --endpoint with
-                         https
-      --port PORT        The port of the callback on 127.0.0.1 [default: one that is free; with
-                         --live 8754]
-      --timeout SECONDS  How long to wait for the callback [default: 300]
-      --save PATH        Store the tokens there as JSON, in the place of what is there, readable
-                         by you alone
-      --simulate WHAT    Let something go wrong in the sandbox:
-                           denied           the user denies the request
-                           timeout          the user never decides (waits a second, or --timeout)
-                           forged-callback  a callback with another state comes first
-                           wrong-secret     this program has another client secret
-                           used-code        somebody else exchanges the code first
-                           expired-code     the code is exchanged an hour late
-  -h, --help             Print this help
+      --transport NAME  The adapter that sends the requests: hyper or ureq [default: hyper]
+      --browser         Open the authorize page in a browser, where you decide
+      --live            Use the real service
+      --sandbox URL     Use a running sandbox (cargo run --example sandbox -- --port 8080)
+      --save DIR        Keep the session in this folder; the next run needs no login
+  -h, --help            Print this help
 
-Environment, for --live and --endpoint:
-  DROPBOX_SIGN_CLIENT_ID      The client id; for --endpoint, the sandbox's own if not set
-  DROPBOX_SIGN_CLIENT_SECRET  The client secret, likewise
+--live takes the credentials of an app from the environment variables DROPBOX_SIGN_CLIENT_ID and
+DROPBOX_SIGN_CLIENT_SECRET. The settings of the app (sign.dropbox.com, Settings, API) must have the
+OAuth callback http://127.0.0.1:8754/callback.
 
-For --live, make http://127.0.0.1:8754/callback the OAuth callback URL in the app's settings
-(sign.dropbox.com, Settings, API).
-
-The exit status is 0 after a login, 2 if this program was called wrongly, and 1 otherwise.
+NO_COLOR turns colors off. The exit code is 0 after a login, 1 after a failure, 2 after wrong usage.
 ";
 
-/// The port of the callback with `--live`: the app's settings must name it, so it is always the
-/// same.
+/// The port of the callback with `--live`.
 const LIVE_PORT: u16 = 8754;
 
-/// How long a person has to decide.
-const TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
-/// How long a person can be given, in seconds: up to a day.
-const TIMEOUTS: RangeInclusive<u64> = 1..=86_400;
-
-/// How long is waited for somebody who never comes.
-const SIMULATED_TIMEOUT: Duration = Duration::from_secs(1);
-
-#[derive(Debug)]
+#[derive(Default)]
 pub(crate) struct Options {
-    pub(crate) transport: Adapter,
-    pub(crate) root_certificate: Option<PathBuf>,
-    pub(crate) target: Target,
-    pub(crate) visitor: Visitor,
-    pub(crate) simulation: Option<Simulation>,
+    /// Sends requests with the ureq adapter instead of hyper.
+    pub(crate) uses_ureq: bool,
+    pub(crate) browser: bool,
+    /// The app at the service, or `None` if this program starts a sandbox.
+    pub(crate) app: Option<App>,
+    /// The port of the callback, or 0 for a free one.
     pub(crate) port: u16,
-    pub(crate) timeout: Duration,
     pub(crate) save: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Adapter {
-    Hyper,
-    Ureq,
-}
-
-/// Which service is used.
-#[derive(Debug)]
-pub(crate) enum Target {
-    /// A sandbox that this program starts.
-    Sandbox,
-    /// A sandbox that is running already.
-    Endpoint(Box<Endpoints>),
-    /// The real one.
-    Live,
-}
-
-/// Who goes to the authorize page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Visitor {
-    StandIn,
-    Person,
-    Nobody,
-}
-
-/// What goes wrong in the sandbox.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Simulation {
-    Denied,
-    Timeout,
-    ForgedCallback,
-    WrongSecret,
-    UsedCode,
-    ExpiredCode,
-}
-
-impl Adapter {
-    pub(crate) const ALL: [(&'static str, Self); 2] =
-        [("hyper", Self::Hyper), ("ureq", Self::Ureq)];
-}
-
-impl Simulation {
-    const ALL: [(&'static str, Self); 6] = [
-        ("denied", Self::Denied),
-        ("timeout", Self::Timeout),
-        ("forged-callback", Self::ForgedCallback),
-        ("wrong-secret", Self::WrongSecret),
-        ("used-code", Self::UsedCode),
-        ("expired-code", Self::ExpiredCode),
-    ];
-}
-
-/// Reads the command line; none if it asks for help.
-pub(crate) fn parse(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<Option<Options>, Failure> {
-    let mut transport = Adapter::Hyper;
-    let mut browser = false;
+/// Parses the command line. Returns `None` if it asks for help.
+pub(crate) fn parse() -> Result<Option<Options>, Error> {
+    let mut options = Options::default();
     let mut live = false;
-    let mut endpoint = None;
-    let mut root_certificate = None;
-    let mut port = None;
-    let mut timeout = None;
-    let mut save = None;
-    let mut simulation = None;
-    let mut parser = Parser::from_args(arguments);
+    let mut sandbox = None;
+    let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("transport") => transport = named(&mut parser, "--transport", &Adapter::ALL)?,
-            Arg::Long("browser") => browser = true,
+            Arg::Long("transport") => {
+                options.uses_ureq = match &*parser.value()?.string()? {
+                    "hyper" => false,
+                    "ureq" => true,
+                    _ => return Err("--transport takes hyper or ureq".into()),
+                };
+            }
+            Arg::Long("browser") => options.browser = true,
             Arg::Long("live") => live = true,
-            Arg::Long("endpoint") => endpoint = Some(endpoints(&parser.value()?.string()?)?),
-            Arg::Long("root-certificate") => root_certificate = Some(parser.value()?.into()),
-            Arg::Long("port") => {
-                let read = |value: &str| value.parse().ok();
-                port = Some(value(&mut parser, "--port", "a number up to 65535", read)?);
-            }
-            Arg::Long("timeout") => {
-                let read = |value: &str| value.parse().ok().filter(|n| TIMEOUTS.contains(n));
-                let seconds = value(&mut parser, "--timeout", "1 to 86400 seconds", read)?;
-                timeout = Some(Duration::from_secs(seconds));
-            }
-            Arg::Long("save") => save = Some(parser.value()?.into()),
-            Arg::Long("simulate") => {
-                simulation = Some(named(&mut parser, "--simulate", &Simulation::ALL)?);
-            }
+            Arg::Long("sandbox") => sandbox = Some(parser.value()?.string()?),
+            Arg::Long("save") => options.save = Some(parser.value()?.into()),
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
-            _ => return Err(argument.unexpected().into()),
+            _ => return Err(argument.unexpected()),
         }
     }
-    let (elsewhere, simulated) = (endpoint.is_some(), simulation.is_some());
-    let exclusive = [
-        ("--live", live, "--endpoint", elsewhere),
-        ("--live", live, "--simulate", simulated),
-        ("--endpoint", elsewhere, "--simulate", simulated),
-        ("--browser", browser, "--simulate", simulated),
-    ];
-    let clash = exclusive.iter().find(|(_, one, _, other)| *one && *other);
-    if let Some((one, _, other, _)) = clash {
-        return Err(Failure::usage(format!(
-            "{one} and {other} exclude each other; see --help"
-        )));
+    match (live, sandbox) {
+        (true, Some(_)) => return Err("--live and --sandbox exclude each other".into()),
+        (true, None) => {
+            options.app = Some(live_app()?);
+            options.port = LIVE_PORT;
+        }
+        (false, sandbox) => options.app = sandbox.as_deref().map(sandbox_app).transpose()?,
     }
-    let is_https = endpoint.as_ref().is_some_and(|endpoints: &Endpoints| {
-        endpoints.authorize().scheme() == Some(&Scheme::HTTPS)
-    });
-    if is_https && !browser {
-        return Err(Failure::usage(
-            "the stand-in for a browser speaks no https; add --browser, and --root-certificate \
-             with the certificate of the sandbox",
-        ));
-    }
-    if root_certificate.is_some() && !is_https {
-        return Err(Failure::usage(
-            "--root-certificate is for an --endpoint with https; see --help",
-        ));
-    }
-    let target = match endpoint {
-        Some(endpoints) => Target::Endpoint(endpoints.into()),
-        None if live => Target::Live,
-        None => Target::Sandbox,
-    };
-    let (visitor, default_timeout) = match simulation {
-        Some(Simulation::Timeout) => (Visitor::Nobody, SIMULATED_TIMEOUT),
-        _ if browser || live => (Visitor::Person, TIMEOUT),
-        _ => (Visitor::StandIn, TIMEOUT),
-    };
-    Ok(Some(Options {
-        transport,
-        root_certificate,
-        target,
-        visitor,
-        simulation,
-        port: port.unwrap_or(if live { LIVE_PORT } else { 0 }),
-        timeout: timeout.unwrap_or(default_timeout),
-        save,
-    }))
+    Ok(Some(options))
 }
 
-/// Reads the value of an option that takes `wanted`.
-fn value<T>(
-    parser: &mut Parser,
-    option: &str,
-    wanted: &str,
-    read: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, Failure> {
-    let value = parser.value()?;
-    value.to_str().and_then(read).ok_or_else(|| {
-        // Quoted, since what is wrong may be a space.
-        let value = value.to_string_lossy();
-        Failure::usage(format!(
-            "{option} takes {wanted}, not {value:?}; see --help"
-        ))
-    })
+fn sandbox_app(url: &str) -> Result<App, Error> {
+    let endpoints = Endpoints::at(url).map_err(|error| format!("--sandbox: {error}"))?;
+    let app = App::builder(sandbox::CLIENT_ID, sandbox::CLIENT_SECRET).endpoints(endpoints);
+    app.build().map_err(|error| Error::Custom(error.into()))
 }
 
-/// Reads the value of an option that takes one of some names.
-fn named<T: Copy>(
-    parser: &mut Parser,
-    option: &str,
-    names: &[(&'static str, T)],
-) -> Result<T, Failure> {
-    let wanted: Vec<_> = names.iter().map(|(name, _)| *name).collect();
-    value(parser, option, &wanted.join(" or "), |value| {
-        let found = names.iter().find(|(name, _)| *name == value);
-        found.map(|(_, meaning)| *meaning)
-    })
-}
-
-fn endpoints(url: &str) -> Result<Endpoints, Failure> {
-    Endpoints::at(url).map_err(|error| {
-        Failure::usage(match error {
-            InvalidEndpoint::Insecure(_) => {
-                "--endpoint takes https, or http to this machine; see --help".into()
-            }
-            error => format!("--endpoint: {error}; see --help"),
-        })
-    })
+fn live_app() -> Result<App, Error> {
+    // The error of a variable that is not UTF-8 would show its value.
+    let variable = |name| env::var(name).map_err(|_| format!("--live: {name} is not set"));
+    let id = variable("DROPBOX_SIGN_CLIENT_ID")?;
+    let secret = variable("DROPBOX_SIGN_CLIENT_SECRET")?;
+    App::new(&id, &secret).map_err(|error| format!("--live: {error}").into())
 }

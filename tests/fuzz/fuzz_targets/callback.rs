@@ -1,4 +1,4 @@
-//! Any query of a callback is a code or an error, and a code only with the right state.
+//! Any query of a callback gives a code or an error, and a code only with the right state.
 
 #![no_main]
 

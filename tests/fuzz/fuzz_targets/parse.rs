@@ -1,6 +1,6 @@
 //! Any response to each operation is a result or an error, and shows no secret.
 //!
-//! The input is the status in two bytes, then headers up to an empty line, then the body.
+//! The input is the status in two bytes, headers up to an empty line, and the body.
 
 #![no_main]
 
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 const SECRET: &str = "1d14434088507ffa390e6f5528465";
 const CODE: &str = "1b0d28d90c86c141";
 
-/// A token of so many bytes is no part of what is shown around it, as a shorter one may be.
+/// A token of this length does not occur by chance in the rest of the output, as a shorter one may.
 const LONG: usize = 32;
 
 fn response(data: &[u8]) -> Option<Response<Vec<u8>>> {
@@ -42,7 +42,7 @@ fn check<T: Debug>(outcome: Result<T, Error>, secrets: &[&str]) {
     }
 }
 
-/// Checks besides that a success shows none of its tokens.
+/// Also checks that a success shows none of its tokens.
 fn check_tokens(outcome: Result<TokenResponse, Error>, secrets: &[&str]) {
     if let Ok(response) = &outcome {
         let shown = format!("{response:?}");

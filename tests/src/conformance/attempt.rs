@@ -1,4 +1,4 @@
-//! One client's calls, on a thread that can be given up.
+//! Runs the calls of one client on a thread that can be abandoned.
 
 use std::{
     any::Any,
@@ -8,32 +8,36 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use dropbox_sign_oauth::{CallError, TokenResponse, UnixTime};
+use dropbox_sign_oauth::{CallError, Replay, TokenResponse, UnixTime};
 use tokio::{runtime, time::timeout};
 
 use super::{Ending, Place, Setup, TokenOperation, call, canary::Canaries};
 use crate::fault::Outcome;
 
-/// What to do to a transport.
+/// The calls of one case.
 pub(super) struct Order {
     pub(super) setup: Setup,
     pub(super) operations: Vec<TokenOperation>,
+    /// The pause between the calls, during which the client's runtime is not polled.
+    pub(super) idle: Duration,
     /// When the caller drops the last call.
     pub(super) gives_up_after: Option<Duration>,
     pub(super) canaries: Canaries,
 }
 
-/// What one call came to, as far as it is judged.
+/// What is judged of one call.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) ending: Ending,
     pub(super) elapsed: Duration,
-    /// Everything that a program could print of the result.
+    /// Every text that a program could print of the result.
     pub(super) texts: Vec<(Place, String)>,
-    /// The tokens of a success are not the server's.
+    /// Whether the tokens of a success are not the server's.
     pub(super) wrong_tokens: bool,
-    /// How long the error asks to wait.
+    /// The wait that the error requests.
     pub(super) wait: Option<Duration>,
+    /// Whether an unknown outcome says that the request must not be sent again.
+    pub(super) replay: Option<Replay>,
 }
 
 impl Call {
@@ -44,6 +48,7 @@ impl Call {
             texts: Vec::new(),
             wrong_tokens: false,
             wait: None,
+            replay: None,
         }
     }
 
@@ -61,16 +66,13 @@ impl Call {
             },
             Err(error) => {
                 let outcome = call::outcome(&error);
-                let wait = match &error {
-                    CallError::Answered(error) => error.rejection().and_then(|rejection| {
-                        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-                        rejection.wait(UnixTime::since_epoch(now))
-                    }),
-                    CallError::NotSent(_) | CallError::Unknown(_) => None,
-                };
                 Self {
+                    wait: error.retry_after(now()),
+                    replay: match &error {
+                        CallError::Unknown { replay, .. } => Some(*replay),
+                        CallError::NotSent(_) | CallError::Answered(_) => None,
+                    },
                     texts: texts(&error),
-                    wait,
                     ..Self::ended(
                         outcome.map_or(Ending::Unclassified, Ending::Outcome),
                         elapsed,
@@ -79,6 +81,11 @@ impl Call {
             }
         }
     }
+}
+
+fn now() -> UnixTime {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    UnixTime::since_epoch(now)
 }
 
 fn texts(error: &CallError) -> Vec<(Place, String)> {
@@ -93,7 +100,7 @@ fn texts(error: &CallError) -> Vec<(Place, String)> {
     chain.collect()
 }
 
-/// How a transport does what is ordered; each element is one call.
+/// Makes a client and runs its calls. Each element of the result is one call.
 pub(super) type Transport = Arc<dyn Fn(Order) -> Vec<Call> + Send + Sync>;
 
 pub(super) fn blocking<M, S>(make: M) -> Transport
@@ -104,7 +111,8 @@ where
     Arc::new(move |order| {
         let mut send = make(&order.setup);
         let mut calls = Vec::new();
-        for operation in order.operations {
+        for (index, operation) in order.operations.into_iter().enumerate() {
+            rest(index, order.idle);
             let begin = Instant::now();
             let result = send(operation);
             calls.push(Call::read(result, begin.elapsed(), &order.canaries));
@@ -126,6 +134,7 @@ where
             let last = order.operations.len() - 1;
             let mut calls = Vec::new();
             for (index, operation) in order.operations.into_iter().enumerate() {
+                rest(index, order.idle);
                 let begin = Instant::now();
                 let patience = order
                     .gives_up_after
@@ -139,14 +148,21 @@ where
             }
             calls
         });
-        // A lookup of a name may block a thread of the runtime for longer than a run lasts.
+        // A name lookup may block a thread of the runtime for longer than the run.
         runtime.shutdown_background();
         calls
     })
 }
 
-/// Does what is ordered on a thread of its own, and gives it up if it takes longer than
-/// `patience`: the last of its calls, and those before it.
+/// Blocks the thread between two calls.
+fn rest(index: usize, idle: Duration) {
+    if index > 0 {
+        thread::sleep(idle);
+    }
+}
+
+/// Runs the calls on a new thread, and abandons it after `patience`. Returns the last call and the
+/// calls before it.
 pub(super) fn attempt(
     transport: &Transport,
     order: Order,
@@ -158,7 +174,7 @@ pub(super) fn attempt(
     let begin = Instant::now();
     let thread = thread::Builder::new().name(name.into()).spawn(move || {
         let calls = catch_unwind(AssertUnwindSafe(|| transport(order)));
-        // Nobody waits any more if the thread was given up.
+        // The receiver is gone if the thread was abandoned.
         let _ = sender.send(calls);
     });
     thread.expect("a thread for the transport");

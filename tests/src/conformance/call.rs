@@ -1,4 +1,4 @@
-//! What a transport gets for a call, and what it gives back.
+//! The settings and operations of a call, and the class of its outcome.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::fault::{BODY_LIMIT, Outcome, Resolution};
 
-/// The settings for the client of one case.
+/// The settings of the client of one case.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub(super) root: CertificateDer<'static>,
@@ -21,38 +21,38 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The certificate that the client has to trust, and no other.
+    /// The only root certificate that the client trusts.
     #[must_use]
     pub fn root_certificate(&self) -> &CertificateDer<'static> {
         &self.root
     }
 
-    /// How long a call may take.
+    /// The time limit of a call.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// How long name resolution, TCP and TLS may take together.
+    /// The time limit of name resolution, TCP and TLS together.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// How many bytes of a body are accepted.
+    /// The largest size of a body in bytes.
     #[must_use]
     pub fn body_limit(&self) -> usize {
         BODY_LIMIT
     }
 
-    /// How the client's resolver has to answer: [`Resolution::System`] unless the run was begun
+    /// How the client's resolver must respond: [`Resolution::System`] unless the run is
     /// [with a resolver](super::Conformance::with_resolver).
     #[must_use]
     pub fn resolution(&self) -> Resolution {
         self.resolution
     }
 
-    /// Whether the server speaks HTTP/2 alone; never unless the run was begun
+    /// Whether the server speaks only HTTP/2: never unless the run is
     /// [with HTTP/2](super::Conformance::with_http2).
     #[must_use]
     pub fn http2(&self) -> bool {
@@ -60,7 +60,7 @@ impl Setup {
     }
 }
 
-/// What a transport is asked to send: the exchange of a code, or a refresh after it.
+/// The operation that a transport is to send.
 #[derive(Debug)]
 #[must_use = "an operation does nothing until its request is sent"]
 #[non_exhaustive]
@@ -96,31 +96,31 @@ impl Operation for TokenOperation {
     }
 }
 
-/// The class of a failure, if it is one that we know.
+/// Returns the class of an error, if it is known.
 pub(super) fn outcome(error: &CallError) -> Option<Outcome> {
     Some(match error {
         CallError::NotSent(_) => Outcome::NotSent,
-        CallError::Unknown(_) => Outcome::Unknown,
+        CallError::Unknown { .. } => Outcome::Unknown,
         CallError::Answered(error) => match error {
             Error::Rejected(_) => Outcome::Rejected,
             Error::Throttled(_) => Outcome::Throttled,
             Error::ServerFault(_) => Outcome::ServerFault,
             Error::RedirectRefused { .. } => Outcome::Redirect,
             Error::StateMismatch => Outcome::StateMismatch,
-            Error::Malformed(_) => Outcome::Malformed,
+            Error::Malformed { .. } => Outcome::Malformed,
             Error::TooLarge { .. } => Outcome::TooLarge,
             _ => return None,
         },
     })
 }
 
-/// An error and its sources.
+/// Returns an error and its sources.
 pub(super) fn chain<'e>(
     error: &'e (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| {
         match error.downcast_ref::<io::Error>() {
-            // `source` of an `io::Error` skips the error that it wraps.
+            // `io::Error::source` skips the error that it wraps.
             Some(error) => error.get_ref().map(|inner| inner as _),
             None => error.source(),
         }

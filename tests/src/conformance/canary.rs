@@ -1,4 +1,4 @@
-//! Secrets that are made to be found wherever they should not be.
+//! Secrets that can be found wherever they leak.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,9 +6,12 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use dropbox_sign_oauth::{App, AuthorizationCode, Endpoints, PlainHttp, State, Token};
 
 use super::TokenOperation;
-use crate::fault::{Kind, Script, Values};
+use crate::{
+    fault::Kind,
+    peer::{Script, Values},
+};
 
-/// The secrets of one case, which no other case has.
+/// The secrets of one case. No two cases share one.
 #[derive(Clone, Debug)]
 pub(super) struct Canaries {
     client_secret: String,
@@ -17,7 +20,7 @@ pub(super) struct Canaries {
     state: String,
     access_token: String,
     refresh_token: String,
-    /// Whether an answer of the server carries the refresh token.
+    /// Whether a response of the server has the refresh token.
     sends_refresh_token: bool,
 }
 
@@ -40,7 +43,7 @@ impl Canaries {
         }
     }
 
-    /// The same, where a server plays these scripts.
+    /// The same, for a server that plays these scripts.
     pub(super) fn sent_by(self, scripts: &[Script]) -> Self {
         let sends = |script: &Script| script.sends(&self.refresh_token);
         Self {
@@ -60,7 +63,7 @@ impl Canaries {
         ]
     }
 
-    /// The secrets as a server's templates name them.
+    /// Returns the secrets as values of a server's templates.
     pub(super) fn values(&self) -> Values {
         let bytes = self.access_token.bytes();
         let escapes: Vec<String> = bytes.map(|byte| format!("\\u{byte:04x}")).collect();
@@ -70,13 +73,13 @@ impl Canaries {
         )
     }
 
-    /// All the texts by which the secrets would show.
+    /// Returns every text by which a secret would show.
     pub(super) fn needles(&self) -> Vec<Needle> {
         let needle = |secret, text: String| Needle { secret, text };
         let plain = self
             .named()
             .map(|(secret, value)| needle(secret, value.into()));
-        // A body or a header value whose type prints its bytes as numbers.
+        // Some types print bytes as numbers.
         let numbers = self.named().map(|(secret, value)| {
             let bytes = format!("{:?}", value.as_bytes());
             needle(secret, bytes.trim_matches(['[', ']']).into())
@@ -92,13 +95,13 @@ impl Canaries {
         plain.into_iter().chain(numbers).chain(basic).collect()
     }
 
-    /// The operations that carry the secrets to a server at `base`.
+    /// Returns the operations that send the secrets to a server at `base`.
     pub(super) fn operations(&self, base: &str, kinds: &[Kind]) -> Vec<TokenOperation> {
-        // Whether plain HTTP may leave the machine is the transport's to decide here.
+        // Here the transport decides whether plain HTTP may leave the machine.
         let endpoints = Endpoints::new(base, base, PlainHttp::Anywhere);
         let app = App::builder(CLIENT_ID, &self.client_secret)
             .basic_api_key(&self.api_key)
-            .endpoints(endpoints.expect("a base of our own"))
+            .endpoints(endpoints.expect("a valid base"))
             .build()
             .expect("credentials of visible ASCII");
         let operation = |kind: &Kind| match kind {
@@ -115,7 +118,7 @@ impl Canaries {
         kinds.iter().map(operation).collect()
     }
 
-    /// Whether the tokens are those of this case.
+    /// Returns whether the tokens are those of this case.
     pub(super) fn are_tokens(&self, access_token: &Token, refresh_token: Option<&Token>) -> bool {
         access_token.expose() == self.access_token
             && match refresh_token {
@@ -128,7 +131,7 @@ impl Canaries {
 /// A text by which a secret would show.
 #[derive(Clone, Debug)]
 pub(super) struct Needle {
-    /// What it is a text of.
+    /// The name of the secret.
     pub(super) secret: &'static str,
     text: String,
 }

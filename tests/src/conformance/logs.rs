@@ -1,4 +1,4 @@
-//! Listens to the log for secrets.
+//! Searches the log for secrets.
 
 use std::sync::{
     Mutex, MutexGuard, OnceLock, PoisonError,
@@ -9,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::canary::Needle;
 
-/// Begins to listen, for the rest of the process; `false` if somebody else does already.
+/// Installs the logger for the rest of the process. Returns `false` if there is another one.
 pub(super) fn listen() -> bool {
     static INSTALLED: OnceLock<bool> = OnceLock::new();
 
@@ -22,7 +22,7 @@ pub(super) fn listen() -> bool {
     })
 }
 
-/// How many records were logged so far.
+/// Returns the number of log records so far.
 pub(super) fn records() -> usize {
     LISTENER.records.load(Relaxed)
 }
@@ -58,7 +58,7 @@ impl Log for Listener {
             return;
         }
         self.records.fetch_add(1, Relaxed);
-        // Before the lock: what is logged may log.
+        // Before the lock: formatting may log.
         let line = record.args().to_string();
         for (_, Watched { needles, found }) in self.watches().iter_mut() {
             let secrets = needles.iter().filter(|needle| needle.is_in(&line));
@@ -69,7 +69,7 @@ impl Log for Listener {
     fn flush(&self) {}
 }
 
-/// Watches the log for some secrets, until it is dropped.
+/// Searches the log for some secrets until it is dropped.
 pub(super) struct Watch(u64);
 
 impl Watch {
@@ -82,7 +82,7 @@ impl Watch {
         Self(id)
     }
 
-    /// The secrets that were logged so far, by name.
+    /// Returns the names of the secrets that were logged so far.
     pub(super) fn found(&self) -> Vec<&'static str> {
         let watches = LISTENER.watches();
         let mut own = watches.iter().filter(|(id, _)| *id == self.0);

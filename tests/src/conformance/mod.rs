@@ -1,11 +1,10 @@
-//! Runs any transport through every [fault](crate::fault), and reports what became of it.
+//! Runs any transport through every [fault](crate::fault), and reports the outcomes.
 //!
-//! Hand it a function that makes a client for a [`Setup`] and returns how that client sends an
-//! operation. Blocking clients go through [`Conformance::run_blocking`], async ones through
-//! [`Conformance::run_async`]; this is all that it takes:
+//! Pass a function that makes a client for a [`Setup`] and returns how that client sends an
+//! operation, to [`Conformance::run_blocking`] or [`Conformance::run_async`]:
 //!
 //! ```no_run
-//! use dropbox_sign_oauth::{CallError, Cause, CauseKind, Operation};
+//! use dropbox_sign_oauth::{CallError, Failure, Operation};
 //! use dropbox_sign_oauth_testkit::conformance::{Conformance, TokenOperation};
 //! # mod my {
 //! #     use dropbox_sign_oauth_testkit::conformance::Setup;
@@ -26,9 +25,9 @@
 //!     .run_blocking(|setup| {
 //!         let client = my::Client::new(setup); // deadline, body limit, root certificate
 //!         move |operation: TokenOperation| {
-//!             let response = client.send(operation.request()).map_err(|error| {
-//!                 CallError::Unknown(Cause::with_source(CauseKind::Exchange, error))
-//!             })?;
+//!             let replay = operation.replay();
+//!             let failed = |error| CallError::Unknown { failure: Failure::exchange(error), replay };
+//!             let response = client.send(operation.request()).map_err(failed)?;
 //!             Ok(operation.parse(response)?)
 //!         }
 //!     });
@@ -37,28 +36,26 @@
 //! # }
 //! ```
 //!
-//! A client that takes a resolver, or speaks HTTP/2, says so by [`Conformance::with_resolver`] and
-//! [`Conformance::with_http2`], and is then run through those cases as well. Where a client is
-//! known to differ, and that is accepted, [`Conformance::allow`] names the case.
+//! [`Conformance::with_resolver`] and [`Conformance::with_http2`] add cases for clients that have a
+//! configurable resolver or speak HTTP/2. [`Conformance::allow`] accepts a known divergence.
 //!
-//! # What is checked
-//! Each case has the outcomes that are right, mostly one, and besides:
-//! - The server sees at most one request per call, nobody one where a redirect leads, and none
-//!   that the transport calls *not sent*.
-//! - A call ends by its deadline, or by the connect timeout where no connection comes about; a fifth
-//!   of that is to spare, and on top of it comes a fixed allowance for the scheduling of threads.
-//! - The client reads at most the limit and one buffer. The server counts what the system takes
-//!   from it, and what the sockets between them can hold is subtracted ([`unread_capacity`]).
-//!   Endless answers come at a pace that a client keeps up with, so they lie in the sockets only
-//!   once it has stopped reading.
-//! - Tokens, rejections and waits are those of the answer.
-//! - No secret, neither of the request nor of the answer, stands in `Display`, `Debug`, the chain
-//!   of sources or the log at DEBUG (of `log`, and of `tracing` by way of `log`). Every case has
-//!   secrets of its own, so a leak is laid at the right door although cases run side by side.
+//! # Checks
+//! Each case has one right outcome, or a few. Besides:
+//! - The server receives at most one request per call (a second one of a refresh whose pooled
+//!   connection was closed), none at a redirect's target, and none of a call that is *not sent*.
+//! - A call ends by its deadline, or by the connect timeout if no connection is established, plus a
+//!   fifth of that, plus a fixed allowance for the scheduling of threads.
+//! - The client reads at most the limit and one buffer. The server counts the bytes that the system
+//!   accepts, less the capacity of the sockets ([`unread_capacity`]).
+//! - Tokens, rejections and waits are those of the response. An *unknown* outcome says correctly
+//!   whether the request may be sent again.
+//! - No secret of the request or response appears in `Display`, `Debug`, the sources, or the log at
+//!   DEBUG (of `log`, and of `tracing` through `log`). Each case has its own secrets, so that a leak
+//!   is attributed to the right case although cases run concurrently.
 //!
-//! A transport that panics or hangs loses the case, and the run goes on.
+//! A transport that panics or hangs fails the case, and the run continues.
 //!
-//! [`unread_capacity`]: crate::fault::unread_capacity
+//! [`unread_capacity`]: crate::peer::unread_capacity
 
 mod attempt;
 mod call;

@@ -1,27 +1,29 @@
-//! What a run found, as data and as a table.
+//! The result of a run, as data and as a table.
 
 use std::{fmt, time::Duration};
 
-use super::attempt::Call;
-use crate::fault::{Case, Group, Outcome, Tally};
+use dropbox_sign_oauth::Replay;
 
-/// What a run found.
-///
-/// It displays as a table of all rows with a summary.
+use super::attempt::Call;
+use crate::{
+    fault::{Case, Group, Outcome},
+    peer::Tally,
+};
+
+/// The result of a run. `Display` shows a table of all rows and a summary.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[must_use = "a report that nobody looks at finds nothing"]
+#[must_use = "a report has no effect unless it is read"]
 pub struct Report {
     /// The name of the transport.
     pub transport: String,
     /// The cases, in the order of an exchange.
     pub rows: Vec<Row>,
-    /// The allowances of the cases that were run that were not needed, and should go.
+    /// The allowances that were not needed by a case that was run.
     pub unused_allowances: Vec<(String, Outcome)>,
-    /// How many log records were searched for secrets; `None` if the process has another logger,
-    /// so that the log was not searched.
+    /// How many log records were searched for secrets, or `None` if the process has another logger.
     pub log_records: Option<usize>,
-    /// How long the run took.
+    /// The duration of the run.
     pub elapsed: Duration,
 }
 
@@ -33,21 +35,21 @@ pub struct Row {
     pub group: Group,
     /// The name of the case.
     pub case: &'static str,
-    /// The outcomes that are right.
+    /// The right outcomes.
     pub expected: &'static [Outcome],
     /// How the call ended.
     pub ending: Ending,
-    /// How many POSTs the server saw.
+    /// The POSTs that the server received.
     pub posts: usize,
-    /// How many bytes the server could write.
+    /// The bytes that the server wrote.
     pub bytes: u64,
-    /// How long the call took.
+    /// The duration of the call.
     pub elapsed: Duration,
-    /// In how many variations the case was played; the numbers are the largest of any.
+    /// The number of variations that were played. The other numbers are the largest of any.
     pub variations: usize,
-    /// In which of the allowed outcomes it ended instead of a right one.
+    /// The allowed outcomes in which the case ended instead of a right one.
     pub divergences: Vec<Outcome>,
-    /// Whether it is right.
+    /// Whether the result is right.
     pub verdict: Verdict,
 }
 
@@ -56,26 +58,26 @@ pub struct Row {
 pub enum Ending {
     /// In this class.
     Outcome(Outcome),
-    /// With an answer of a class that this run does not know.
+    /// With an error of a class that this run does not know.
     Unclassified,
     /// In a panic with this message.
     Panicked(String),
-    /// Not at all, or too late to wait for.
+    /// Not within the time that the run waits.
     Hung,
-    /// It was not begun.
+    /// The call was not made.
     NotRun,
 }
 
 /// Whether a case's result is right.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It is right.
+    /// The result is right.
     Passed,
-    /// It ended in outcomes that are not right, but allowed, and nothing else is wrong.
+    /// The outcome is not right but allowed, and nothing else is wrong.
     Allowed,
     /// The case cannot be run, for this reason.
     NotApplicable(&'static str),
-    /// It is wrong in these ways.
+    /// The result is wrong in these ways.
     Failed(Vec<Violation>),
 }
 
@@ -83,65 +85,67 @@ pub enum Verdict {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Violation {
-    /// The case has no variation, so that nothing was checked.
+    /// The case has no variation, so nothing was checked.
     NotPlayed,
-    /// The outcome is none of the right ones.
+    /// The outcome is not one of the right ones.
     Outcome,
-    /// A call before the last one should have ended in tokens, and ended so.
+    /// An earlier call should have ended in tokens but ended in this way.
     EarlierCall(Ending),
-    /// The tokens are not those of the server's answer to this call.
+    /// The tokens are not those of the server's response to this call.
     WrongTokens,
-    /// The transport says that nothing was sent, and the server saw it.
-    SentAfterAll,
-    /// The server saw so many requests, more than there were calls.
+    /// The transport says that the request was not sent, but the server received it.
+    NotSentButReceived,
+    /// The server received this many requests, more than the calls allow.
     Requests(usize),
-    /// The address that a redirect named was connected to.
+    /// The client connected to the target of a redirect.
     RedirectFollowed,
     /// The call took longer than this.
     Late(Duration),
-    /// At least so many bytes were read, more than the limit and a buffer.
+    /// The client read at least this many bytes, more than the limit and a buffer.
     BytesRead(u64),
-    /// The named secret stood in the open there.
+    /// This secret appeared there.
     Leak(&'static str, Place),
-    /// The message lacks what the server said.
+    /// The error of an unknown outcome says wrongly whether the request may be sent again.
+    Replay(Replay),
+    /// The message lacks this text of the server.
     Unsaid(&'static str),
-    /// The error asks to wait for so long, which is not what the server said.
+    /// The error requests this wait, which is not the server's.
     Wait(Option<Duration>),
 }
 
-/// Where a secret can show.
+/// Where a secret can appear.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     /// The error's message.
     Display,
     /// The result as `{:?}` shows it.
     Debug,
-    /// The message or `{:?}` of an error behind the error.
+    /// The message or `{:?}` of a source of the error.
     Source,
     /// The log, at DEBUG or above.
     Log,
-    /// The message of a panic.
+    /// The panic message.
     Panic,
 }
 
 impl Report {
-    /// The rows that are wrong.
+    /// Returns the rows of failed cases.
     pub fn failures(&self) -> impl Iterator<Item = &Row> {
         self.rows
             .iter()
             .filter(|row| matches!(row.verdict, Verdict::Failed(_)))
     }
 
-    /// The row of a case.
+    /// Returns the row of a case.
     #[must_use]
     pub fn row(&self, case: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.case == case)
     }
 
-    /// Checks that nothing is wrong.
+    /// Checks that no case failed.
     ///
     /// # Panics
-    /// If something is, with a table of it.
+    /// If one did, with a table of the failed cases.
     #[track_caller]
     pub fn assert_conforms(&self) {
         let failures: Vec<&Row> = self.failures().collect();
@@ -175,7 +179,7 @@ impl Row {
         }
     }
 
-    /// Takes the result of one more variation.
+    /// Adds the result of one more variation.
     pub(super) fn add(
         &mut self,
         call: &Call,
@@ -232,7 +236,7 @@ impl fmt::Display for Summary<'_> {
         )?;
         match report.log_records {
             Some(records) => write!(f, "; {records} log records searched")?,
-            None => f.write_str("; the log was not searched, the process has another logger")?,
+            None => f.write_str("; the log was not searched: another logger is installed")?,
         }
         for (case, outcome) in &report.unused_allowances {
             write!(f, "\nnot needed: `{case}` is allowed to end in `{outcome}`")?;
@@ -323,42 +327,10 @@ impl fmt::Display for Verdict {
                 f.write_str("FAILED: ")?;
                 for (index, violation) in violations.iter().enumerate() {
                     let separator = if index == 0 { "" } else { "; " };
-                    write!(f, "{separator}{violation}")?;
+                    write!(f, "{separator}{violation:?}")?;
                 }
                 Ok(())
             }
         }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotPlayed => f.write_str("the case has nothing to play"),
-            Self::Outcome => f.write_str("the outcome is wrong"),
-            Self::EarlierCall(ending) => write!(f, "an earlier call ended: {ending}"),
-            Self::WrongTokens => f.write_str("the tokens are not the server's"),
-            Self::SentAfterAll => f.write_str("the request was sent after all"),
-            Self::Requests(requests) => write!(f, "the server saw {requests} requests"),
-            Self::RedirectFollowed => f.write_str("the redirect was followed"),
-            Self::Late(limit) => write!(f, "it took longer than {:.1} s", limit.as_secs_f64()),
-            Self::BytesRead(bytes) => write!(f, "{bytes} bytes or more were read"),
-            Self::Leak(secret, place) => write!(f, "`{secret}` stands in {place}"),
-            Self::Unsaid(text) => write!(f, "the message lacks `{text}`"),
-            Self::Wait(Some(wait)) => write!(f, "it asks to wait for {} s", wait.as_secs()),
-            Self::Wait(None) => f.write_str("it does not ask to wait"),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Display => "the message",
-            Self::Debug => "`{:?}`",
-            Self::Source => "the chain of sources",
-            Self::Log => "the log",
-            Self::Panic => "the message of the panic",
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! The run: every case, some side by side, each judged.
+//! Plays the cases, several concurrently, and judges each.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dropbox_sign_oauth::{CallError, TokenResponse};
+use dropbox_sign_oauth::{CallError, Replay, TokenResponse};
 
 use super::{
     Ending, Place, Report, Row, Setup, TokenOperation, Verdict, Violation,
@@ -19,40 +19,39 @@ use super::{
     logs::{self, Watch},
     stage::{Certificates, Stage, Trap},
 };
-use crate::fault::{
-    BODY_LIMIT, Case, Detail, Group, Origin, Outcome, Resolution, Tally, cases, unread_capacity,
+use crate::{
+    fault::{BODY_LIMIT, Case, Detail, Group, Kind, Origin, Outcome, Resolution, cases},
+    peer::{Tally, unread_capacity},
 };
 
-/// The deadline of calls that nothing else ends, or their connect timeout.
+/// The deadline or connect timeout of calls that nothing else ends.
 const SHORT_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The deadline of calls that end by themselves: far enough away to have no part in it.
+/// The deadline of calls that end by themselves.
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
 
-/// When a caller loses interest.
+/// When the caller drops a call.
 const PATIENCE_OF_A_CALLER: Duration = Duration::from_millis(100);
 
-/// What a call may take beyond its time and a fifth of it: the time that a thread may have to
-/// wait for one of two cores, which the neighbours on a CI machine use as well.
+/// What a call may take beyond its limit and a fifth of it: the time that a thread may wait for a
+/// core of a shared machine.
 const SCHEDULING_ALLOWANCE: Duration = Duration::from_millis(400);
 
-/// How many times longer than the connect timeout the deadline is where connecting goes wrong: who
-/// keeps to the wrong one of them is late.
+/// The ratio of deadline and connect timeout in cases of connecting: a client that applies the wrong
+/// one is late.
 const DEADLINE_PER_CONNECT_TIMEOUT: u32 = 4;
 
-/// How long a call past its deadline is waited for. Only a client that does not end pays for it.
+/// How long a run waits for a call past its deadline.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How much a client may read beyond the limit: the largest buffer of the clients that we know is
-/// hyper's for a head, with some 400 KiB.
+/// How many bytes a client may read beyond the limit. The largest buffer of the known clients is
+/// hyper's default for a head, about 400 KiB.
 const ONE_BUFFER: u64 = 512 * 1024;
 
-/// How many cases run at once. Most of them wait.
-const SIDE_BY_SIDE: usize = 16;
+/// How many cases run concurrently. Most of them wait.
+const CONCURRENCY: usize = 16;
 
-/// A run of one transport through the cases.
-///
-/// See the [module](super) for an example.
+/// A run of one transport through the cases. See the [module](super) for an example.
 #[derive(Clone, Debug)]
 #[must_use = "nothing runs before `run_blocking` or `run_async`"]
 pub struct Conformance {
@@ -64,7 +63,7 @@ pub struct Conformance {
 }
 
 impl Conformance {
-    /// A run of the transport of this name.
+    /// Creates a run of the transport of this name.
     pub fn new(transport: impl Into<String>) -> Self {
         Self {
             transport: transport.into(),
@@ -75,8 +74,8 @@ impl Conformance {
         }
     }
 
-    /// The transport's clients have the resolver that [`Setup::resolution`] asks for: the cases of
-    /// names that do not resolve are run as well.
+    /// Adds the cases of names that do not resolve. The clients must use a resolver as
+    /// [`Setup::resolution`] says.
     pub fn with_resolver(self) -> Self {
         Self {
             resolver: true,
@@ -84,8 +83,7 @@ impl Conformance {
         }
     }
 
-    /// The transport's clients speak HTTP/2 where [`Setup::http2`] asks for it: the cases of
-    /// HTTP/2 are run as well.
+    /// Adds the cases of HTTP/2. The clients must speak it where [`Setup::http2`] says so.
     pub fn with_http2(self) -> Self {
         Self {
             http2: true,
@@ -93,7 +91,7 @@ impl Conformance {
         }
     }
 
-    /// Leaves out all groups but these.
+    /// Runs only these groups.
     pub fn only(self, groups: &[Group]) -> Self {
         Self {
             groups: Some(groups.to_vec()),
@@ -101,18 +99,19 @@ impl Conformance {
         }
     }
 
-    /// Allows a case to end in an outcome that is not right. The report shows where it does, and
-    /// where the allowance was not needed.
+    /// Allows a case to end in an outcome that is not right. The report shows such cases, and
+    /// allowances that were not needed.
     pub fn allow(mut self, case: &str, outcome: Outcome) -> Self {
         self.allowed.push((case.into(), outcome));
         self
     }
 
-    /// Runs a blocking transport. `make` makes a client for a setup, and returns how it sends an
-    /// operation; this is done for every case, on threads of their own.
+    /// Runs a blocking transport. For each case, `make` makes a client on a new thread and returns
+    /// how it sends an operation.
     ///
     /// # Panics
-    /// If an [allowed](Self::allow) case does not exist, or the system gives no sockets or threads.
+    /// If an [allowed](Self::allow) case does not exist, or the system provides no sockets or
+    /// threads.
     pub fn run_blocking<M, S>(self, make: M) -> Report
     where
         M: Fn(&Setup) -> S + Send + Sync + 'static,
@@ -121,10 +120,10 @@ impl Conformance {
         self.run(attempt::blocking(make), false)
     }
 
-    /// Runs an async transport, as [`run_blocking`](Self::run_blocking) does a blocking one. Each
-    /// client has a tokio runtime of one thread, in which `make` is called.
+    /// Runs an async transport, otherwise like [`run_blocking`](Self::run_blocking). Each client has a
+    /// current-thread tokio runtime, in which `make` is called.
     ///
-    /// It blocks: in a program that is async itself, it belongs on a thread for blocking.
+    /// This function blocks: async programs call it on a thread of a blocking pool.
     ///
     /// # Panics
     /// As [`run_blocking`](Self::run_blocking).
@@ -143,7 +142,7 @@ impl Conformance {
         for (case, _) in &self.allowed {
             assert!(
                 names.contains(&**case),
-                "there is no case `{case}` to be allowed"
+                "there is no case `{case}` to allow"
             );
         }
         if let Some(groups) = &self.groups {
@@ -156,7 +155,7 @@ impl Conformance {
             certificates: Certificates::new(),
             unread_capacity: unread_capacity(),
         };
-        let rows = side_by_side(&cases, |case| match self.obstacle(case, is_async) {
+        let rows = concurrently(&cases, |case| match self.obstacle(case, is_async) {
             Some(reason) => Row::new(case, Verdict::NotApplicable(reason)),
             None => runner.play(case, &self.allowed_in(case)),
         });
@@ -179,10 +178,10 @@ impl Conformance {
         allowed.map(|(_, outcome)| *outcome).collect()
     }
 
-    /// Why a case cannot be run.
+    /// Returns why a case cannot be run.
     fn obstacle(&self, case: &Case, is_async: bool) -> Option<&'static str> {
         if matches!(case.origin, Origin::Unresolved(_)) && !self.resolver {
-            Some("the transport takes no resolver")
+            Some("the transport has no configurable resolver")
         } else if case.origin == Origin::Http2 && !self.http2 {
             Some("the transport does not speak HTTP/2")
         } else if case.gives_up && !is_async {
@@ -193,14 +192,14 @@ impl Conformance {
     }
 }
 
-/// Plays all cases, several at a time, those first that take long.
-fn side_by_side(cases: &[Case], play: impl Fn(&Case) -> Row + Sync) -> Vec<Row> {
+/// Plays all cases, several concurrently, the slow ones first.
+fn concurrently(cases: &[Case], play: impl Fn(&Case) -> Row + Sync) -> Vec<Row> {
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by_key(|index| !cases[*index].waits);
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::with_capacity(cases.len()));
     thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
+        for _ in 0..CONCURRENCY {
             scope.spawn(|| {
                 while let Some(index) = order.get(next.fetch_add(1, Relaxed)) {
                     let row = play(&cases[*index]);
@@ -222,13 +221,13 @@ struct Runner {
 }
 
 impl Runner {
-    /// Plays a case in all its variations, up to the first that fails.
+    /// Plays the variations of a case up to the first that fails.
     fn play(&self, case: &Case, allowed: &[Outcome]) -> Row {
         let mut row = Row::new(case, Verdict::Failed(vec![Violation::NotPlayed]));
         let canaries = Canaries::new();
         let needles = canaries.needles();
         let values = canaries.values();
-        let trap = Trap::set(case, &values).expect("a server for what must not be asked");
+        let trap = Trap::set(case, &values).expect("a port for the redirect's target");
         let values = values.with("trap", trap.base());
         let watch = Watch::begin(needles.clone());
         for variation in 0.. {
@@ -242,6 +241,7 @@ impl Runner {
             let order = Order {
                 operations: canaries.operations(stage.base(), case.calls),
                 gives_up_after: case.gives_up.then_some(PATIENCE_OF_A_CALLER),
+                idle: case.idle,
                 canaries,
                 setup,
             };
@@ -284,7 +284,7 @@ impl Runner {
             } else {
                 LONG_DEADLINE
             };
-            // Not to be mistaken for the deadline if the machine is slow.
+            // The connect timeout must not end these calls.
             (deadline, deadline)
         };
         Setup {
@@ -306,13 +306,13 @@ impl Runner {
         tally: Tally,
         violations: &mut Vec<Violation>,
     ) {
-        if tally.requests > case.calls.len() {
+        if tally.requests > case.max_requests() {
             violations.push(Violation::Requests(tally.requests));
         }
-        // HTTP/2 can say of a request that it was seen and left alone.
-        let was_sent = tally.requests == case.calls.len() && case.group != Group::Http2;
+        // In HTTP/2 a server can say that it received a request and did not act on it.
+        let was_sent = tally.requests >= case.calls.len() && case.group != Group::Http2;
         if *ending == Ending::Outcome(Outcome::NotSent) && was_sent {
-            violations.push(Violation::SentAfterAll);
+            violations.push(Violation::NotSentButReceived);
         }
         let read = tally.written.saturating_sub(self.unread_capacity);
         if read > BODY_LIMIT as u64 + ONE_BUFFER {
@@ -321,12 +321,12 @@ impl Runner {
     }
 }
 
-/// Whether nothing but the connect timeout may end the call.
+/// Returns whether only the connect timeout ends the call.
 fn is_about_connecting(case: &Case) -> bool {
     case.group == Group::Connect && case.waits
 }
 
-/// The latest that a call may end whose time is `limit`.
+/// Returns the longest accepted duration of a call whose limit is `limit`.
 fn latest(limit: Duration) -> Duration {
     limit + limit / 5 + SCHEDULING_ALLOWANCE
 }
@@ -343,6 +343,12 @@ fn judge_result(case: &Case, call: &Call, earlier: &[Call], violations: &mut Vec
     if call.wrong_tokens || earlier.iter().any(|call| call.wrong_tokens) {
         violations.push(Violation::WrongTokens);
     }
+    let replay = match case.calls.last() {
+        Some(Kind::Refresh) => Replay::Safe,
+        Some(Kind::Generate) | None => Replay::Never,
+    };
+    let wrong = call.replay.filter(|said| *said != replay);
+    violations.extend(wrong.map(Violation::Replay));
     for detail in &case.details {
         match detail {
             Detail::Says(text) => {
@@ -389,7 +395,7 @@ mod tests {
     use crate::fault::Play;
 
     #[test]
-    fn a_case_that_is_not_played_fails() {
+    fn fails_a_case_without_variations() {
         let mut case = cases().swap_remove(0);
         case.play = Play::Variations(|_, _| None);
         let runner = Runner {

@@ -1,4 +1,4 @@
-//! Sets up what a case calls.
+//! Sets up the servers of a case.
 
 use std::{
     io,
@@ -9,7 +9,8 @@ use std::{
 use rustls::{ServerConfig, pki_types::CertificateDer};
 
 use crate::{
-    fault::{BlackHole, Case, ClosedPort, Origin, Script, Server, Tally, Values},
+    fault::{Case, Origin},
+    peer::{BlackHole, ClosedPort, Peer, Script, Tally, Values},
     tls::{Authority, Leaf},
 };
 
@@ -52,42 +53,42 @@ impl Certificates {
     }
 }
 
-/// The second server of a case, which nobody is to ask for anything.
-pub(super) struct Trap(Option<Server>);
+/// The second server of a case, to which nothing may be sent.
+pub(super) struct Trap(Option<Peer>);
 
 impl Trap {
     pub(super) fn set(case: &Case, values: &Values) -> io::Result<Self> {
-        // Whoever falls into it gets tokens: it would be a success, if it were not watched.
-        let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+        // A client that follows the redirect would succeed.
+        let response = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
                       Content-Length: {length}\r\n\r\n{\"access_token\":\"{access_token}\"}";
-        let script = Script::new().read_request().send(answer).render(values);
+        let script = Script::new().read_request().send(response).render(values);
         let server = case
             .has_trap
-            .then(|| Server::start(vec![script], None))
+            .then(|| Peer::start([script], None))
             .transpose()?;
         Ok(Self(server))
     }
 
     pub(super) fn base(&self) -> String {
-        let address = self.0.as_ref().map(Server::address);
-        address.map(http).unwrap_or_default()
+        self.0.as_ref().map(Peer::http).unwrap_or_default()
     }
 
     pub(super) fn is_sprung(&self) -> bool {
         self.0
             .as_ref()
-            .is_some_and(|server| server.tally().connections > 0)
+            .is_some_and(|peer| peer.tally().connections > 0)
     }
 }
 
 /// Where the calls of a case go.
 pub(super) struct Stage {
     base: String,
-    peer: Peer,
+    target: Target,
 }
 
-enum Peer {
-    Server(Server),
+/// Keeps a target alive.
+enum Target {
+    Peer(Peer),
     Closed { _port: ClosedPort },
     Hole { _hole: BlackHole },
     None,
@@ -99,29 +100,29 @@ impl Stage {
         scripts: Vec<Script>,
         certificates: &Certificates,
     ) -> io::Result<Self> {
-        let server = |scheme: fn(SocketAddr) -> String, tls| {
-            let server = Server::start(scripts, tls)?;
-            io::Result::Ok((scheme(server.address()), Peer::Server(server)))
+        let peer = |base: fn(SocketAddr) -> String, tls| {
+            let peer = Peer::start(scripts, tls)?;
+            io::Result::Ok((base(peer.address()), Target::Peer(peer)))
         };
-        let (base, peer) = match origin {
-            Origin::Http => server(http, None)?,
-            Origin::Https(leaf) => server(https, Some(certificates.of(leaf)))?,
-            Origin::HttpsUntrusted => server(https, Some(Arc::clone(&certificates.untrusted)))?,
-            Origin::Http2 => server(https, Some(Arc::clone(&certificates.http2)))?,
-            Origin::HttpsWithoutTls => server(https, None)?,
+        let (base, target) = match origin {
+            Origin::Http => peer(http, None)?,
+            Origin::Https(leaf) => peer(https, Some(certificates.of(leaf)))?,
+            Origin::HttpsUntrusted => peer(https, Some(Arc::clone(&certificates.untrusted)))?,
+            Origin::Http2 => peer(https, Some(Arc::clone(&certificates.http2)))?,
+            Origin::HttpsWithoutTls => peer(https, None)?,
             Origin::Refused => {
                 let port = ClosedPort::bind()?;
-                (http(port.address()), Peer::Closed { _port: port })
+                (http(port.address()), Target::Closed { _port: port })
             }
             Origin::BlackHole => {
                 let hole = BlackHole::bind()?;
-                (http(hole.address()), Peer::Hole { _hole: hole })
+                (http(hole.address()), Target::Hole { _hole: hole })
             }
-            // A name that is reserved for examples: nobody answers to it.
-            Origin::Unresolved(_) => ("https://sign.example".into(), Peer::None),
-            Origin::NotLoopback => server(not_loopback, None)?,
+            // A name that is reserved for examples and does not resolve.
+            Origin::Unresolved(_) => ("https://sign.example".into(), Target::None),
+            Origin::NotLoopback => peer(not_loopback, None)?,
         };
-        Ok(Self { base, peer })
+        Ok(Self { base, target })
     }
 
     pub(super) fn base(&self) -> &str {
@@ -129,9 +130,9 @@ impl Stage {
     }
 
     pub(super) fn tally(&self) -> Tally {
-        match &self.peer {
-            Peer::Server(server) => server.tally(),
-            Peer::Closed { .. } | Peer::Hole { .. } | Peer::None => Tally::default(),
+        match &self.target {
+            Target::Peer(peer) => peer.tally(),
+            Target::Closed { .. } | Target::Hole { .. } | Target::None => Tally::default(),
         }
     }
 }
@@ -140,8 +141,8 @@ fn http(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// An address that is not of the loopback range, but by which the system connects to this machine:
-/// whoever sends to it in spite of that is counted, and nothing leaves the machine.
+/// An address that is not of the loopback range but reaches this machine: a request is counted, and
+/// nothing leaves the machine.
 fn not_loopback(address: SocketAddr) -> String {
     http((Ipv4Addr::UNSPECIFIED, address.port()).into())
 }

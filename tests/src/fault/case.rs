@@ -2,35 +2,37 @@
 
 use std::{fmt, time::Duration};
 
-use super::{
-    outcome::Outcome,
-    script::{Script, Values},
+use super::outcome::Outcome;
+use crate::{
+    peer::{Script, Values},
+    tls::Leaf,
 };
-use crate::tls::Leaf;
 
-/// A way in which a server, or the network, treats a call, and what is right then.
+/// What a server or the network does to a call, and the outcomes that are right.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Case {
     /// The part of the exchange that goes wrong.
     pub group: Group,
-    /// The name, of which there is one.
+    /// The unique name.
     pub name: &'static str,
     /// Where the calls go.
     pub origin: Origin,
-    /// What the server does there.
+    /// What the server does.
     pub play: Play,
-    /// The calls, one after the other and by the same client.
+    /// The calls, in sequence and by the same client.
     pub calls: &'static [Kind],
-    /// The outcomes of the last call that are right; the calls before it end in tokens.
+    /// The pause between the calls, during which the client's runtime is not polled.
+    pub idle: Duration,
+    /// The right outcomes of the last call. The calls before it end in tokens.
     pub expected: &'static [Outcome],
     /// What else is right of the last call.
     pub details: Vec<Detail>,
-    /// Whether nothing but the deadline, or the connect timeout, may end the call.
+    /// Whether only the deadline or the connect timeout ends the call.
     pub waits: bool,
-    /// Whether the caller drops the call before it ends: its outcome then counts as unknown.
+    /// Whether the caller drops the call before it ends. Its outcome then counts as unknown.
     pub gives_up: bool,
-    /// Whether there is a second server, to be left alone, at the address `{trap}`.
+    /// Whether there is a second server at the address `{trap}`, to which nothing may be sent.
     pub has_trap: bool,
 }
 
@@ -50,31 +52,22 @@ pub enum Group {
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Connect => "connect",
-            Self::Exchange => "exchange",
-            Self::Head => "head",
-            Self::Body => "body",
-            Self::Status => "status",
-            Self::Json => "json",
-            Self::Http2 => "http/2",
-            Self::Torture => "torture",
-        })
+        f.pad(&format!("{self:?}").to_lowercase())
     }
 }
 
-/// Where a case's calls go.
+/// Where the calls of a case go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// A server, over plain HTTP.
+    /// A peer over plain HTTP.
     Http,
-    /// A server, over TLS, with a certificate of the authority that the client trusts.
+    /// A peer over TLS, with a certificate of the authority that the client trusts.
     Https(Leaf),
-    /// A server, over TLS, with a valid certificate of another authority.
+    /// A peer over TLS, with a valid certificate of another authority.
     HttpsUntrusted,
-    /// A server that speaks HTTP/2 alone, over TLS, with a valid certificate.
+    /// A peer that speaks only HTTP/2, over TLS, with a valid certificate.
     Http2,
-    /// A server that is called over TLS, and plays its script without.
+    /// A peer that is called over TLS and plays its script without.
     HttpsWithoutTls,
     /// A port on which nothing listens.
     Refused,
@@ -82,75 +75,76 @@ pub enum Origin {
     BlackHole,
     /// A name that does not resolve.
     Unresolved(Resolution),
-    /// A server, over plain HTTP and by an address that does not say that it is on this machine.
+    /// A peer over plain HTTP, at an address that is not of the loopback range.
     NotLoopback,
 }
 
-/// How a client's resolver answers.
+/// How a client's resolver responds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Resolution {
-    /// As the system's does.
+    /// Like the system's.
     System,
-    /// There is no such name.
+    /// The name does not exist.
     NotFound,
     /// Never.
     Hangs,
 }
 
-/// What a call asks for.
+/// What a call requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The exchange of a code, which is never sent twice.
+    /// The exchange of a code: sent at most once, on a new connection.
     Generate,
-    /// A refresh, which may ride on a kept connection.
+    /// A refresh: may reuse a pooled connection, and be sent once more if that was closed.
     Refresh,
 }
 
-/// What a server does.
+/// What a peer does.
 #[derive(Clone, Debug)]
 pub enum Play {
     /// A script for each connection, the last one also for every further connection. Empty if no
-    /// server is called.
+    /// peer is called.
     Once(Vec<Script>),
-    /// The same for each of many variations, which are played one after the other: the nth, or
-    /// `None` if there are no more. It gets the values as its bytes may depend on their lengths.
+    /// The scripts of the nth variation, or `None` after the last. The variations are played in
+    /// sequence. The values are passed because bytes may depend on their lengths.
     Variations(fn(usize, &Values) -> Option<Vec<Script>>),
 }
 
 impl Play {
-    /// The scripts of the nth variation, with the templates filled in.
+    /// Returns the scripts of the nth variation, with the templates filled in.
     #[must_use]
     pub fn variation(&self, n: usize, values: &Values) -> Option<Vec<Script>> {
         let scripts = match self {
             Self::Once(scripts) => (n == 0).then(|| scripts.clone()),
             Self::Variations(variation) => variation(n, values),
         };
-        Some(
-            scripts?
-                .iter()
-                .map(|script| script.render(values))
-                .collect(),
-        )
+        Some(scripts?.iter().map(|s| s.render(values)).collect())
     }
 }
 
 /// What is right of a call besides its outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Detail {
-    /// The message, or the one of an error behind it, has this text.
+    /// The message of the error, or of one of its sources, contains this text.
     Says(&'static str),
-    /// The error asks to wait for so long, or for no time that it knows.
+    /// The wait that the error requests, if any.
     Wait(Option<Duration>),
 }
 
 impl Case {
-    pub(super) fn new(group: Group, name: &'static str, expected: &'static [Outcome]) -> Self {
+    pub(super) fn new(
+        group: Group,
+        name: &'static str,
+        expected: &'static [Outcome],
+        scripts: impl IntoIterator<Item = Script>,
+    ) -> Self {
         Self {
             group,
             name,
             origin: Origin::Http,
-            play: Play::Once(Vec::new()),
+            play: Play::Once(scripts.into_iter().collect()),
             calls: &[Kind::Generate],
+            idle: Duration::ZERO,
             expected,
             details: Vec::new(),
             waits: false,
@@ -159,22 +153,28 @@ impl Case {
         }
     }
 
-    pub(super) fn at(self, origin: Origin) -> Self {
-        Self { origin, ..self }
+    pub(super) fn at(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
     }
 
-    pub(super) fn plays(self, scripts: impl Into<Vec<Script>>) -> Self {
-        let play = Play::Once(scripts.into());
-        Self { play, ..self }
+    pub(super) fn over_tls(self) -> Self {
+        self.at(Origin::Https(Leaf::Valid))
     }
 
-    pub(super) fn varies(self, variation: fn(usize, &Values) -> Option<Vec<Script>>) -> Self {
-        let play = Play::Variations(variation);
-        Self { play, ..self }
+    pub(super) fn varies(mut self, play: fn(usize, &Values) -> Option<Vec<Script>>) -> Self {
+        self.play = Play::Variations(play);
+        self
     }
 
-    pub(super) fn calls(self, calls: &'static [Kind]) -> Self {
-        Self { calls, ..self }
+    pub(super) fn calls(mut self, calls: &'static [Kind]) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    pub(super) fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
     }
 
     pub(super) fn says(mut self, text: &'static str) -> Self {
@@ -182,30 +182,32 @@ impl Case {
         self
     }
 
-    pub(super) fn asks_to_wait(mut self, seconds: Option<u64>) -> Self {
-        self.details
-            .push(Detail::Wait(seconds.map(Duration::from_secs)));
+    pub(super) fn requests_wait(mut self, seconds: Option<u64>) -> Self {
+        let wait = seconds.map(Duration::from_secs);
+        self.details.push(Detail::Wait(wait));
         self
     }
 
-    pub(super) fn waits(self) -> Self {
-        Self {
-            waits: true,
-            ..self
-        }
+    pub(super) fn waits(mut self) -> Self {
+        self.waits = true;
+        self
     }
 
-    pub(super) fn gives_up(self) -> Self {
-        Self {
-            gives_up: true,
-            ..self
-        }
+    pub(super) fn gives_up(mut self) -> Self {
+        self.gives_up = true;
+        self
     }
 
-    pub(super) fn with_trap(self) -> Self {
-        Self {
-            has_trap: true,
-            ..self
-        }
+    pub(super) fn with_trap(mut self) -> Self {
+        self.has_trap = true;
+        self
+    }
+
+    /// The most requests that a server may receive: one for each call, and a second one for a
+    /// refresh whose pooled connection was closed.
+    pub(crate) fn max_requests(&self) -> usize {
+        let reusing = self.calls.iter().skip(1);
+        let resends = reusing.filter(|kind| **kind == Kind::Refresh).count();
+        self.calls.len() + resends
     }
 }

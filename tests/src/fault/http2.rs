@@ -1,4 +1,4 @@
-//! The few frames of HTTP/2 (RFC 9113) that a server needs to answer one request.
+//! The frames of HTTP/2 (RFC 9113) that a server needs to respond to one request.
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
@@ -23,17 +23,16 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The server's side of the preface: its settings, all of them the defaults, and its agreement to
-/// the client's.
+/// The server's preface: empty settings, and the acknowledgement of the client's.
 pub(super) fn preface() -> Vec<u8> {
     [frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat()
 }
 
-/// A 200 with a JSON body.
+/// Returns a 200 with a JSON body.
 pub(super) fn json(stream: u32, body: &[u8]) -> Vec<u8> {
     const CONTENT_TYPE: &[u8] = b"application/json";
-    // RFC 7541: `:status: 200` is entry 8 of the static table; `content-type` is entry 31, here
-    // as the name of a literal that is not indexed.
+    // RFC 7541: `:status: 200` is entry 8 of the static table, and `content-type` entry 31, here
+    // the name of a literal that is not indexed.
     let length = u8::try_from(CONTENT_TYPE.len()).expect("a short value");
     let block = [&[0x80 | 8, 0x0f, 31 - 15, length], CONTENT_TYPE].concat();
     [
@@ -47,7 +46,7 @@ pub(super) fn rst_stream(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// Says that no stream above `last` was or will be acted on.
+/// Returns the frame that says that no stream above `last` was or will be acted on.
 pub(super) fn goaway(last: u32, code: u32) -> Vec<u8> {
     let payload = [last.to_be_bytes(), code.to_be_bytes()].concat();
     frame(GOAWAY, 0, 0, &payload)

@@ -1,73 +1,95 @@
-//! `GET /v3/account`: whose access token it is.
+//! `GET /v3/account`: returns the account of an access token.
 
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::State,
-    http::{HeaderMap, header::AUTHORIZATION},
+    http::{
+        HeaderMap,
+        header::{AUTHORIZATION, CONTENT_TYPE},
+    },
+    response::IntoResponse,
 };
-use serde_json::{Value, json};
 
-use super::{ACCOUNT_ID, EMAIL_ADDRESS, grants::NotGood, refusal::Refusal, service::Service};
+use super::{
+    ACCOUNT_ID, EMAIL_ADDRESS, SECOND_ACCOUNT_ID, SECOND_EMAIL_ADDRESS,
+    credentials::{basic, scheme},
+    grants::Invalid,
+    refusal::Refusal,
+    service::Service,
+};
 
-/// Of RFC 6750 §3: a request without credentials is told no error code.
+/// RFC 6750 §3: a request without credentials gets no error code.
 const NO_TOKEN: &str = "Bearer realm=\"Dropbox Sign sandbox\"";
 const INVALID_TOKEN: &str = "Bearer realm=\"Dropbox Sign sandbox\", error=\"invalid_token\"";
+
+/// A user of the sandbox.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Account {
+    pub(super) id: &'static str,
+    pub(super) email_address: &'static str,
+}
+
+pub(super) static ACCOUNTS: [Account; 2] = [
+    Account {
+        id: ACCOUNT_ID,
+        email_address: EMAIL_ADDRESS,
+    },
+    Account {
+        id: SECOND_ACCOUNT_ID,
+        email_address: SECOND_EMAIL_ADDRESS,
+    },
+];
 
 pub(super) async fn account(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Refusal> {
-    let token = bearer(&headers).ok_or_else(|| {
-        Refusal::unauthorized("Unauthorized user. No credentials supplied.", NO_TOKEN)
-    })?;
-    service
-        .grants()
-        .check(service.clock.now(), token)
-        .map_err(|not_good| Refusal::unauthorized(message(not_good), INVALID_TOKEN))?;
-    // The members of the vendor's `AccountResponse`, with the values of its example.
-    Ok(Json(json!({
-        "account": {
-            "account_id": ACCOUNT_ID,
-            "email_address": EMAIL_ADDRESS,
-            "is_locked": false,
-            "is_paid_hs": true,
-            "is_paid_hf": false,
-            "quotas": {
-                "api_signature_requests_left": 1250,
-                "documents_left": null,
-                "templates_total": null,
-                "templates_left": null,
-                "sms_verifications_left": null,
-                "num_fax_pages_left": null,
-            },
-            "callback_url": null,
-            "role_code": null,
-            "team_id": null,
-            "locale": "en-US",
-            "usage": { "fax_pages_sent": null },
-            "settings": {
-                "signer_access_codes": false,
-                "sms_delivery": false,
-                "sms_authentication": false,
-            },
-        },
-    })))
+) -> Result<impl IntoResponse, Refusal> {
+    let account = authenticate(&service, &headers)?;
+    Ok(([(CONTENT_TYPE, "application/json")], body(account)))
 }
 
-/// The token of `Authorization: Bearer …`, if there is one such header.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token)
-}
-
-fn message(not_good: NotGood) -> &'static str {
-    match not_good {
-        NotGood::Expired => "Unauthorized user. The access token has expired.",
-        NotGood::Revoked => "Unauthorized user. The access token was revoked.",
-        NotGood::Unknown | NotGood::Spent | NotGood::StateDiffers => {
-            "Unauthorized user. The access token is not known."
+fn authenticate(service: &Service, headers: &HeaderMap) -> Result<&'static Account, Refusal> {
+    let value = headers.get(AUTHORIZATION);
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let refuse = |reason: &str, challenge| {
+        Err(Refusal::unauthorized(
+            format!("Unauthorized user. {reason}"),
+            challenge,
+        ))
+    };
+    match (scheme(value), value.split_once(' ')) {
+        ("Bearer", Some((_, token))) => {
+            let now = service.clock.now();
+            let account = service.grants().check(now, token);
+            account.or_else(|invalid| refuse(message(invalid), INVALID_TOKEN))
         }
+        ("Basic", _) if service.settings.api_key.is_some() => match basic(value) {
+            Some((key, password)) if service.settings.is_api_key(&key, &password) => {
+                Ok(&ACCOUNTS[0])
+            }
+            _ => refuse("The API key is unknown.", NO_TOKEN),
+        },
+        ("", _) => refuse("No credentials supplied.", NO_TOKEN),
+        (scheme, _) => refuse(
+            &format!("Expected `Authorization: Bearer ACCESS_TOKEN`, but received {scheme}."),
+            NO_TOKEN,
+        ),
     }
+}
+
+fn message(invalid: Invalid) -> &'static str {
+    match invalid {
+        Invalid::Expired => "The access token has expired.",
+        Invalid::Revoked => "The access token was revoked.",
+        Invalid::Unknown | Invalid::Used | Invalid::StateDiffers => "The access token is unknown.",
+    }
+}
+
+/// The vendor's `AccountResponse` in the vendor's order, with the values of its example.
+fn body(account: &Account) -> String {
+    let Account { id, email_address } = account;
+    format!(
+        r#"{{"account":{{"account_id":"{id}","email_address":"{email_address}","is_locked":false,"is_paid_hs":true,"is_paid_hf":false,"quotas":{{"api_signature_requests_left":1250,"documents_left":null,"templates_total":null,"templates_left":null,"sms_verifications_left":null,"num_fax_pages_left":null}},"callback_url":null,"role_code":null,"team_id":null,"locale":"en-US","usage":{{"fax_pages_sent":null}},"settings":{{"signer_access_codes":false,"sms_delivery":false,"sms_authentication":false}}}}}}"#
+    )
 }

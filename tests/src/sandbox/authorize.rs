@@ -1,6 +1,6 @@
-//! `GET /oauth/authorize`: the page where a person approves or denies, and the way back.
+//! `GET /oauth/authorize`: the page on which a person approves or denies, and the redirect back.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -11,7 +11,8 @@ use axum::{
 use dropbox_sign_oauth::{RedirectUri, UnixTime};
 
 use super::{
-    EMAIL_ADDRESS,
+    account::{ACCOUNTS, Account},
+    bounded::Bounded,
     html::{Page, Question},
     parameters::{Duplicate, Parameters},
     random,
@@ -21,16 +22,16 @@ use super::{
 /// How long a person has to decide.
 const TICKET_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// An authorization that was asked for, and found in order.
+/// A valid authorization request.
 struct Authorization {
     state: String,
     callback: RedirectUri,
 }
 
-/// The authorizations that wait for a person. A ticket stands in the page's form, so that no other
-/// page can send the form, and is good for one decision.
+/// The authorization requests that wait for a person. The page's form contains the ticket, so that
+/// no other page can submit it. A ticket is valid for one decision.
 #[derive(Default)]
-pub(super) struct Tickets(HashMap<String, Ticket>);
+pub(super) struct Tickets(Bounded<Ticket>);
 
 struct Ticket {
     authorization: Authorization,
@@ -39,11 +40,9 @@ struct Ticket {
 
 impl Tickets {
     fn issue(&mut self, now: UnixTime, ticket: String, authorization: Authorization) {
-        self.0.retain(|_, ticket| now < ticket.expires);
-        let expires = now.saturating_add(TICKET_LIFETIME);
         let waiting = Ticket {
             authorization,
-            expires,
+            expires: now.saturating_add(TICKET_LIFETIME),
         };
         self.0.insert(ticket, waiting);
     }
@@ -56,26 +55,26 @@ impl Tickets {
 
 #[derive(Clone, Copy)]
 enum Decision {
-    Approve,
+    Approve(&'static Account),
     Deny,
 }
 
-/// Asks a person, unless the settings have the answer.
+/// Asks a person, unless the settings decide.
 pub(super) async fn ask(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let query = query.unwrap_or_default();
-    let authorization = match read(&service.settings, &query) {
+    let settings = &service.settings;
+    let authorization = match read(settings, &query.unwrap_or_default()) {
         Ok(authorization) => authorization,
         Err(reason) => return Page::refusal(&reason).into_response(),
     };
-    match service.settings.consent {
+    match settings.consent {
         Consent::Ask => {
             let ticket = random::code();
             let page = Page::question(&Question {
-                client_id: &service.settings.client_id,
-                email_address: EMAIL_ADDRESS,
+                client_id: &settings.client_id,
+                accounts: settings.accounts,
                 callback: authorization.callback.as_str(),
                 ticket: &ticket,
             });
@@ -83,32 +82,34 @@ pub(super) async fn ask(
             service.tickets().issue(now, ticket, authorization);
             page.into_response()
         }
-        Consent::Approve => leave(&service, &authorization, Decision::Approve),
-        Consent::Deny => leave(&service, &authorization, Decision::Deny),
+        Consent::Approve => redirect(&service, &authorization, Decision::Approve(&ACCOUNTS[0])),
+        Consent::Deny => redirect(&service, &authorization, Decision::Deny),
     }
 }
 
-/// Takes a person's decision.
+/// Accepts a person's decision.
 pub(super) async fn decide(State(service): State<Arc<Service>>, form: Bytes) -> Response {
     let refusal = |reason| Page::refusal(reason).into_response();
     let Ok(form) = Parameters::from_urlencoded(&form) else {
-        return refusal("The form was changed on its way.");
+        return refusal("The form has a field more than once.");
     };
+    let accounts = service.settings.accounts;
     let decision = match form.optional("decision") {
-        Some("approve") => Decision::Approve,
+        Some("approve") => Decision::Approve(&accounts[0]),
+        Some("approve-second") if accounts.len() > 1 => Decision::Approve(&accounts[1]),
         Some("deny") => Decision::Deny,
-        _ => return refusal("The form has neither of the two decisions."),
+        _ => return refusal("The form has no decision."),
     };
     let now = service.clock.now();
     let ticket = form.optional("ticket").unwrap_or_default();
     let Some(authorization) = service.tickets().redeem(now, ticket) else {
-        return refusal("The page is too old, or its question was answered before.");
+        return refusal("The page has expired or was already used.");
     };
-    leave(&service, &authorization, decision)
+    redirect(&service, &authorization, decision)
 }
 
-/// Reads and checks the query; the error is for the person who is asked. It is never told to the
-/// callback, which may not be in order either.
+/// Parses and checks the query. An error is shown to the person and never sent to the callback,
+/// which may be invalid itself.
 fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
     let query = Parameters::from_urlencoded(query.as_bytes())
         .map_err(|Duplicate(name)| format!("The parameter {name} is there more than once."))?;
@@ -117,14 +118,15 @@ fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
         query.optional(name).ok_or_else(missing)
     };
     if required("client_id")? != settings.client_id {
-        return Err("There is no app with this client_id.".into());
+        return Err("No app has this client_id.".into());
     }
     let callback = match (query.optional("redirect_uri"), &settings.callback) {
-        (Some(uri), _) => RedirectUri::new(uri)
-            .map_err(|_| "The redirect_uri is not an absolute URI without a fragment.")?,
+        (Some(uri), _) => {
+            RedirectUri::new(uri).map_err(|error| format!("Invalid redirect_uri: {error}."))?
+        }
         (None, Some(callback)) => callback.clone(),
         (None, None) => {
-            return Err("There is no redirect_uri, and the app has no callback.".into());
+            return Err("The redirect_uri is missing, and the app has no callback.".into());
         }
     };
     if required("response_type")? != "code" {
@@ -139,13 +141,13 @@ fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
     Ok(Authorization { state, callback })
 }
 
-/// Sends the browser back to the app (RFC 6749 §4.1.2 and §4.1.2.1).
-fn leave(service: &Service, authorization: &Authorization, decision: Decision) -> Response {
+/// Redirects the browser to the app (RFC 6749 §4.1.2 and §4.1.2.1).
+fn redirect(service: &Service, authorization: &Authorization, decision: Decision) -> Response {
     let callback = authorization.callback.as_str();
     let state = ("state", authorization.state.as_str());
     let uri = match decision {
-        Decision::Approve => {
-            let code = service.issue_code(&authorization.state);
+        Decision::Approve(account) => {
+            let code = service.issue_code(account, &authorization.state);
             with_parameters(callback, &[("code", &code), state])
         }
         Decision::Deny => with_parameters(
@@ -157,7 +159,7 @@ fn leave(service: &Service, authorization: &Authorization, decision: Decision) -
             ],
         ),
     };
-    // 303, so that no browser sends the form on (RFC 9700 §4.12).
+    // 303, so that the browser does not send the form to the app (RFC 9700 §4.12).
     let headers = [
         (CACHE_CONTROL, "no-store"),
         (REFERRER_POLICY, "no-referrer"),
@@ -165,7 +167,7 @@ fn leave(service: &Service, authorization: &Authorization, decision: Decision) -
     (headers, Redirect::to(&uri)).into_response()
 }
 
-/// A callback with parameters behind those that it has.
+/// Appends parameters to those of the callback.
 fn with_parameters(callback: &str, parameters: &[(&str, &str)]) -> String {
     let separator = if callback.contains('?') { '&' } else { '?' };
     let prefix = format!("{callback}{separator}");
@@ -173,36 +175,4 @@ fn with_parameters(callback: &str, parameters: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::for_suffix(prefix, start)
         .extend_pairs(parameters)
         .finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_come_behind_those_of_the_callback() {
-        let parameters = [("code", "1b0d"), ("state", "a b&c")];
-        for (callback, expected) in [
-            ("http://h/cb", "http://h/cb?code=1b0d&state=a+b%26c"),
-            ("http://h/cb?t=1", "http://h/cb?t=1&code=1b0d&state=a+b%26c"),
-        ] {
-            assert_eq!(with_parameters(callback, &parameters), expected);
-        }
-    }
-
-    #[test]
-    fn a_ticket_is_good_once_and_for_an_hour() {
-        let at = |seconds: u64| UnixTime::from_secs(1_000_000 + seconds);
-        for (first, second, good) in [(3599, 3599, true), (3600, 3600, false)] {
-            let mut tickets = Tickets::default();
-            let authorization = Authorization {
-                state: "900e06e2".into(),
-                callback: RedirectUri::new("http://127.0.0.1/cb").unwrap(),
-            };
-            tickets.issue(at(0), "ticket".into(), authorization);
-            assert!(tickets.redeem(at(0), "other").is_none());
-            assert_eq!(tickets.redeem(at(first), "ticket").is_some(), good);
-            assert!(tickets.redeem(at(second), "ticket").is_none());
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The settings of a sandbox, and its start.
+//! The settings and the start of a sandbox.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -9,27 +9,32 @@ use crate::tls::{Authority, Leaf};
 
 use super::{
     CLIENT_ID, CLIENT_SECRET, Root, Sandbox,
+    account::ACCOUNTS,
+    fault::Fault,
     grants::RefreshTokens,
+    log::{Observer, RecordedRequest},
     server::Server,
-    service::{self, Consent, Service, Settings},
+    service::{self, Basic, Consent, Service, Settings},
 };
 
-/// As long as RFC 6749 §4.1.2 recommends at most; the vendor documents no lifetime.
+/// The longest lifetime that RFC 6749 §4.1.2 recommends; the vendor documents none.
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// The `expires_in` of the vendor's examples.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// More than any run of tests or benchmarks comes to in an hour.
+/// More than any run of tests or benchmarks sends in an hour.
 const RATE_LIMIT: u64 = 1_000_000;
 
-/// The settings of a [`Sandbox`] that is being made: begun by [`Sandbox::builder`].
+/// Builds a [`Sandbox`]. See [`Sandbox::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `start`"]
 pub struct Builder {
     port: u16,
     tls: Option<(Arc<ServerConfig>, Root)>,
     callback: Option<String>,
+    observer: Option<Observer>,
+    fault: Option<Fault>,
     settings: Settings,
 }
 
@@ -39,14 +44,18 @@ impl Default for Builder {
             port: 0,
             tls: None,
             callback: None,
+            observer: None,
+            fault: None,
             settings: Settings {
                 client_id: CLIENT_ID.into(),
                 client_secret: CLIENT_SECRET.into(),
                 api_key: None,
-                basic_required: false,
+                basic: Basic::Optional,
+                nested_errors: false,
                 refresh_needs_credentials: true,
                 callback: None,
                 consent: Consent::Ask,
+                accounts: &ACCOUNTS[..1],
                 code_lifetime: CODE_LIFETIME,
                 token_lifetime: TOKEN_LIFETIME,
                 refresh_tokens: RefreshTokens::Keep,
@@ -57,19 +66,18 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The port on 127.0.0.1, in the place of one of the system's choice.
+    /// Sets the port on 127.0.0.1. Defaults to a free one.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Serves https, with a certificate for `127.0.0.1` and `localhost` from an authority of its
-    /// own.
+    /// Serves https, with a certificate for `127.0.0.1` and `localhost` of a new authority.
     pub fn tls(self) -> Self {
         self.tls_from(&Authority::new(), Leaf::Valid)
     }
 
-    /// Serves https with a certificate of `authority`'s, which need not be a valid one.
+    /// Serves https with a certificate of `authority`, which may be an invalid one.
     pub fn tls_from(mut self, authority: &Authority, leaf: Leaf) -> Self {
         let root = Root {
             der: authority.root(),
@@ -79,103 +87,132 @@ impl Builder {
         self
     }
 
-    /// Another client than the vendor's example.
+    /// Sets the client. Defaults to the vendor's example.
     pub fn client(mut self, id: &str, secret: &str) -> Self {
         self.settings.client_id = id.into();
         self.settings.client_secret = secret.into();
         self
     }
 
-    /// An API key that is accepted in the `Authorization: Basic` header of token requests, in the
-    /// place of the client credentials.
+    /// Accepts an API key as the user name of `Authorization: Basic`: in token requests instead of
+    /// the client credentials, and in `/v3/account`, which returns the first account.
     pub fn api_key(mut self, key: &str) -> Self {
         self.settings.api_key = Some(key.into());
         self
     }
 
-    /// Refuses token requests without an `Authorization: Basic` header, which the vendor's page
-    /// calls required and the vendor's SDKs leave out. Without this, a header is checked if it is
-    /// there.
+    /// Rejects token requests without an `Authorization: Basic` header, which the vendor's page
+    /// requires and the vendor's SDKs do not send. Defaults to checking the header if there is one.
     pub fn require_basic(mut self) -> Self {
-        self.settings.basic_required = true;
+        self.settings.basic = Basic::Required;
         self
     }
 
-    /// Refreshes tokens without the client id and secret too, as the service does for old apps.
+    /// Accepts token requests whose `Authorization: Basic` header has no user name, such as
+    /// `Basic :`, which one of the vendor's samples sends. What the live service does is not known.
+    pub fn lenient_basic(mut self) -> Self {
+        self.settings.basic = Basic::Lenient;
+        self
+    }
+
+    /// Uses the nested shape for every error of the token endpoint. See the
+    /// [module](super#errors) for the default.
+    pub fn nested_errors(mut self) -> Self {
+        self.settings.nested_errors = true;
+        self
+    }
+
+    /// Accepts refreshes without client id and secret, as the service does for old apps.
     pub fn refresh_without_credentials(mut self) -> Self {
         self.settings.refresh_needs_credentials = false;
         self
     }
 
-    /// The app's default callback, for authorizations that name no `redirect_uri`. One that they
-    /// do name need not be registered: any absolute URI is accepted.
+    /// Sets the app's default callback, for authorization requests without a `redirect_uri`. A
+    /// `redirect_uri` need not be registered.
     pub fn callback(mut self, url: &str) -> Self {
         self.callback = Some(url.into());
         self
     }
 
-    /// Approves every authorization at once, by redirecting, for runs without a person.
+    /// Approves every authorization request at once, on behalf of the first account.
     pub fn automatic(mut self) -> Self {
         self.settings.consent = Consent::Approve;
         self
     }
 
-    /// Denies every authorization at once, by redirecting.
+    /// Denies every authorization request at once.
     pub fn automatic_denial(mut self) -> Self {
         self.settings.consent = Consent::Deny;
         self
     }
 
-    /// How long a code is good for: ten minutes, unless said otherwise.
+    /// Offers a second account on the authorize page.
+    pub fn second_account(mut self) -> Self {
+        self.settings.accounts = &ACCOUNTS;
+        self
+    }
+
+    /// Sets the lifetime of codes. Defaults to ten minutes.
     pub fn code_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.code_lifetime = lifetime;
         self
     }
 
-    /// How long an access token is good for: a day, unless said otherwise. Tokens tell it in whole
-    /// seconds.
+    /// Sets the lifetime of access tokens. Defaults to a day. Responses state it in whole seconds.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.token_lifetime = lifetime;
         self
     }
 
-    /// Gives a new refresh token with each refresh, and takes the old one back. One that comes a
-    /// second time then revokes the grant (RFC 9700 §4.14.2).
-    ///
-    /// Without this, the answer to a refresh repeats the refresh token, as in the vendor's
-    /// examples.
+    /// Issues a new refresh token with each refresh and invalidates the old one. A second use of
+    /// the old one revokes the grant (RFC 9700 §4.14.2).
     pub fn rotate_refresh_tokens(mut self) -> Self {
         self.settings.refresh_tokens = RefreshTokens::Rotate;
         self
     }
 
-    /// Leaves the refresh token out of the answer to a refresh; the old one stays good.
+    /// Returns no refresh token in the response to a refresh. The old one stays valid.
     pub fn omit_refresh_token(mut self) -> Self {
         self.settings.refresh_tokens = RefreshTokens::Omit;
         self
     }
 
-    /// How many requests to the token endpoint and the API are answered per hour, before the next
-    /// is answered with 429: a million, unless said otherwise.
+    /// Sets the number of API requests per hour, above which they are refused (429). Defaults to a
+    /// million.
     pub fn rate_limit(mut self, requests: u64) -> Self {
         self.settings.rate_limit = requests;
+        self
+    }
+
+    /// Starts with a fault. See [`Sandbox::set_fault`].
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
+    /// Calls `observer` with each request, before its response is sent.
+    pub fn on_request(
+        mut self,
+        observer: impl Fn(&RecordedRequest) + Send + Sync + 'static,
+    ) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
     /// Starts the sandbox.
     ///
     /// # Errors
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the port is taken,
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the callback is no absolute URI, or if an
-    /// [`App`] refuses the client, and what else keeps the system from listening or from starting
-    /// a thread.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the port is in use,
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the callback or the client is invalid, and
+    /// any error of the system in listening or starting a thread.
     pub fn start(self) -> io::Result<Sandbox> {
         let mut settings = self.settings;
         if let Some(callback) = self.callback {
             settings.callback = Some(RedirectUri::new(&callback).map_err(invalid_input)?);
         }
         let client = App::builder(&settings.client_id, &settings.client_secret);
-        let service = Arc::new(Service::new(settings));
+        let service = Arc::new(Service::new(settings, self.observer, self.fault));
         let router = service::router(Arc::clone(&service));
         let (config, root) = self.tls.unzip();
         let scheme = match config {

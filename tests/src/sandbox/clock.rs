@@ -1,4 +1,4 @@
-//! The sandbox's clock: the system's, which tests can put forward.
+//! The system's clock, which tests can advance.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

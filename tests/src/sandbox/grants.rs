@@ -1,74 +1,82 @@
-//! What became of the codes and tokens that were given out: pure logic, to which the time and the
-//! new secrets are given.
+//! The issued codes and tokens: pure logic, to which the time and new secrets are passed.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use dropbox_sign_oauth::UnixTime;
 
-/// Which refresh token the answer to a refresh carries.
+use super::{account::Account, bounded::Bounded};
+
+/// The refresh token in the response to a refresh.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum RefreshTokens {
     /// The one that was sent.
     Keep,
-    /// A new one; the one that was sent is spent.
+    /// A new one. The one that was sent becomes invalid.
     Rotate,
-    /// None; the one that was sent stays good.
+    /// None. The one that was sent stays valid.
     Omit,
 }
 
-/// The secrets that are given out, if the grant is good.
+/// The secrets to issue if the grant is valid.
 pub(super) struct Fresh {
     pub(super) access_token: String,
     pub(super) refresh_token: String,
 }
 
-/// The secrets that were given out.
+/// The issued secrets.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Issued {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
 }
 
-/// Why a code or token is not good.
+/// Why a code or token is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NotGood {
+pub(super) enum Invalid {
     Unknown,
     Expired,
-    Spent,
+    Used,
     Revoked,
     StateDiffers,
 }
 
-/// What a user approved at one time: everything that stems from one code.
-#[derive(Clone, Copy)]
-struct GrantId(usize);
+/// One approval of a user: everything that derives from one code.
+#[derive(Clone)]
+struct Grant {
+    account: &'static Account,
+    revoked: Arc<AtomicBool>,
+}
 
 struct Code {
-    grant: GrantId,
+    grant: Grant,
     state: String,
     expires: UnixTime,
-    spent: bool,
+    used: bool,
 }
 
 struct AccessToken {
-    grant: GrantId,
+    grant: Grant,
     expires: UnixTime,
 }
 
 struct RefreshToken {
-    grant: GrantId,
-    spent: bool,
+    grant: Grant,
+    used: bool,
 }
 
 pub(super) struct Grants {
     code_lifetime: Duration,
     token_lifetime: Duration,
     policy: RefreshTokens,
-    /// Of every grant whether it was revoked.
-    revoked: Vec<bool>,
-    codes: HashMap<String, Code>,
-    access_tokens: HashMap<String, AccessToken>,
-    refresh_tokens: HashMap<String, RefreshToken>,
+    codes: Bounded<Code>,
+    access_tokens: Bounded<AccessToken>,
+    refresh_tokens: Bounded<RefreshToken>,
 }
 
 impl Grants {
@@ -81,52 +89,53 @@ impl Grants {
             code_lifetime,
             token_lifetime,
             policy,
-            revoked: Vec::new(),
-            codes: HashMap::new(),
-            access_tokens: HashMap::new(),
-            refresh_tokens: HashMap::new(),
+            codes: Bounded::default(),
+            access_tokens: Bounded::default(),
+            refresh_tokens: Bounded::default(),
         }
     }
 
-    /// The user approved: `code` stands for it.
-    pub(super) fn approve(&mut self, now: UnixTime, code: String, state: &str) {
-        let grant = GrantId(self.revoked.len());
-        self.revoked.push(false);
-        let code_state = Code {
-            grant,
+    /// Issues `code` for the approval of a user.
+    pub(super) fn approve(
+        &mut self,
+        now: UnixTime,
+        account: &'static Account,
+        code: String,
+        state: &str,
+    ) {
+        let issued = Code {
+            grant: Grant::new(account),
             state: state.into(),
             expires: now.saturating_add(self.code_lifetime),
-            spent: false,
+            used: false,
         };
-        self.codes.insert(code, code_state);
+        self.codes.insert(code, issued);
     }
 
-    /// Spends a code. A second use revokes what the first one gave (RFC 6749 §4.1.2); a use with
-    /// the state of another session spends nothing.
+    /// Exchanges a code. A second exchange revokes the grant (RFC 6749 §4.1.2). One with another
+    /// state does not use the code.
     pub(super) fn exchange(
         &mut self,
         now: UnixTime,
         code: &str,
         state: &str,
         fresh: Fresh,
-    ) -> Result<Issued, NotGood> {
-        let code = self.codes.get_mut(code).ok_or(NotGood::Unknown)?;
-        let grant = code.grant;
-        if code.spent {
-            self.revoked[grant.0] = true;
-            return Err(NotGood::Spent);
+    ) -> Result<Issued, Invalid> {
+        let code = self.codes.get_mut(code).ok_or(Invalid::Unknown)?;
+        if code.used {
+            code.grant.revoked.store(true, Relaxed);
+            return Err(Invalid::Used);
         }
-        if self.revoked[grant.0] {
-            return Err(NotGood::Revoked);
-        }
+        code.grant.check()?;
         if code.expires <= now {
-            return Err(NotGood::Expired);
+            return Err(Invalid::Expired);
         }
         if code.state != state {
-            return Err(NotGood::StateDiffers);
+            return Err(Invalid::StateDiffers);
         }
-        code.spent = true;
-        self.add_refresh_token(grant, fresh.refresh_token.clone());
+        code.used = true;
+        let grant = code.grant.clone();
+        self.add_refresh_token(&grant, fresh.refresh_token.clone());
         self.add_access_token(now, grant, fresh.access_token.clone());
         Ok(Issued {
             access_token: fresh.access_token,
@@ -134,30 +143,28 @@ impl Grants {
         })
     }
 
-    /// Gives a new access token for a refresh token. A refresh token that was replaced and comes
-    /// again was stolen by one of the two who sent it, so the grant is revoked (RFC 9700 §4.14.2).
+    /// Issues an access token for a refresh token. A second use of a replaced refresh token means
+    /// that it was stolen, so the grant is revoked (RFC 9700 §4.14.2).
     pub(super) fn refresh(
         &mut self,
         now: UnixTime,
         refresh_token: &str,
         fresh: Fresh,
-    ) -> Result<Issued, NotGood> {
+    ) -> Result<Issued, Invalid> {
         let known = self.refresh_tokens.get_mut(refresh_token);
-        let known = known.ok_or(NotGood::Unknown)?;
-        let grant = known.grant;
-        if known.spent {
-            self.revoked[grant.0] = true;
-            return Err(NotGood::Spent);
+        let known = known.ok_or(Invalid::Unknown)?;
+        if known.used {
+            known.grant.revoked.store(true, Relaxed);
+            return Err(Invalid::Used);
         }
-        if self.revoked[grant.0] {
-            return Err(NotGood::Revoked);
-        }
+        known.grant.check()?;
+        let grant = known.grant.clone();
         let refresh_token = match self.policy {
             RefreshTokens::Keep => Some(refresh_token.to_owned()),
             RefreshTokens::Omit => None,
             RefreshTokens::Rotate => {
-                known.spent = true;
-                self.add_refresh_token(grant, fresh.refresh_token.clone());
+                known.used = true;
+                self.add_refresh_token(&grant, fresh.refresh_token.clone());
                 Some(fresh.refresh_token)
             }
         };
@@ -168,47 +175,77 @@ impl Grants {
         })
     }
 
-    /// Whether an access token opens the API.
-    pub(super) fn check(&self, now: UnixTime, access_token: &str) -> Result<(), NotGood> {
-        let known = self.access_tokens.get(access_token);
-        let known = known.ok_or(NotGood::Unknown)?;
-        if self.revoked[known.grant.0] {
-            Err(NotGood::Revoked)
-        } else if known.expires <= now {
-            Err(NotGood::Expired)
-        } else {
-            Ok(())
+    /// Adds tokens that were issued elsewhere, with a new grant.
+    pub(super) fn accept(&mut self, now: UnixTime, account: &'static Account, tokens: Issued) {
+        let grant = Grant::new(account);
+        if let Some(token) = tokens.refresh_token {
+            self.add_refresh_token(&grant, token);
         }
+        self.add_access_token(now, grant, tokens.access_token);
     }
 
-    /// Revokes the grant that a code or token belongs to, and answers whether there is one.
+    /// Returns the account of a valid access token.
+    pub(super) fn check(
+        &self,
+        now: UnixTime,
+        access_token: &str,
+    ) -> Result<&'static Account, Invalid> {
+        let known = self.access_tokens.get(access_token);
+        let known = known.ok_or(Invalid::Unknown)?;
+        known.grant.check()?;
+        if known.expires <= now {
+            return Err(Invalid::Expired);
+        }
+        Ok(known.grant.account)
+    }
+
+    /// Revokes the grant of a code or token. Returns whether there is one.
     pub(super) fn revoke(&mut self, code_or_token: &str) -> bool {
-        let code = self.codes.get(code_or_token).map(|code| code.grant);
-        let access = self.access_tokens.get(code_or_token).map(|t| t.grant);
-        let refresh = self.refresh_tokens.get(code_or_token).map(|t| t.grant);
+        let code = self.codes.get(code_or_token).map(|code| &code.grant);
+        let access = self.access_tokens.get(code_or_token).map(|t| &t.grant);
+        let refresh = self.refresh_tokens.get(code_or_token).map(|t| &t.grant);
         let grant = code.or(access).or(refresh);
         if let Some(grant) = grant {
-            self.revoked[grant.0] = true;
+            grant.revoked.store(true, Relaxed);
         }
         grant.is_some()
     }
 
-    fn add_access_token(&mut self, now: UnixTime, grant: GrantId, token: String) {
+    fn add_access_token(&mut self, now: UnixTime, grant: Grant, token: String) {
         let expires = now.saturating_add(self.token_lifetime);
-        self.access_tokens
-            .insert(token, AccessToken { grant, expires });
+        let issued = AccessToken { grant, expires };
+        self.access_tokens.insert(token, issued);
     }
 
-    fn add_refresh_token(&mut self, grant: GrantId, token: String) {
-        let spent = false;
-        self.refresh_tokens
-            .insert(token, RefreshToken { grant, spent });
+    fn add_refresh_token(&mut self, grant: &Grant, token: String) {
+        let issued = RefreshToken {
+            grant: grant.clone(),
+            used: false,
+        };
+        self.refresh_tokens.insert(token, issued);
+    }
+}
+
+impl Grant {
+    fn new(account: &'static Account) -> Self {
+        Self {
+            account,
+            revoked: Arc::default(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        if self.revoked.load(Relaxed) {
+            Err(Invalid::Revoked)
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::account::ACCOUNTS, *};
 
     const STATE: &str = "900e06e2";
 
@@ -216,141 +253,47 @@ mod tests {
         UnixTime::from_secs(1_000_000 + seconds)
     }
 
-    fn fresh(number: u32) -> Fresh {
+    fn fresh() -> Fresh {
         Fresh {
-            access_token: format!("a{number}"),
-            refresh_token: format!("r{number}"),
+            access_token: "access".into(),
+            refresh_token: "refresh".into(),
         }
     }
 
-    fn issued(access_token: &str, refresh_token: Option<&str>) -> Issued {
-        Issued {
-            access_token: access_token.into(),
-            refresh_token: refresh_token.map(String::from),
-        }
-    }
-
-    /// Grants with the code `code`, approved at 0, good until 60; tokens are good for 100 seconds.
-    fn approved(policy: RefreshTokens) -> Grants {
+    /// Grants with the code `code`, approved at 0 and valid until 60. Tokens last 100 seconds.
+    fn approved() -> Grants {
         let lifetimes = [60, 100].map(Duration::from_secs);
-        let mut grants = Grants::new(lifetimes[0], lifetimes[1], policy);
-        grants.approve(at(0), "code".into(), STATE);
+        let mut grants = Grants::new(lifetimes[0], lifetimes[1], RefreshTokens::Keep);
+        grants.approve(at(0), &ACCOUNTS[0], "code".into(), STATE);
         grants
     }
 
     #[test]
-    fn a_code_is_good_once_and_then_revokes() {
-        let mut grants = approved(RefreshTokens::Keep);
-        let first = grants.exchange(at(0), "code", STATE, fresh(1));
-        assert_eq!(first, Ok(issued("a1", Some("r1"))));
-        assert_eq!(grants.check(at(0), "a1"), Ok(()));
-
-        let second = grants.exchange(at(0), "code", STATE, fresh(2));
-        assert_eq!(second, Err(NotGood::Spent));
-        assert_eq!(grants.check(at(0), "a1"), Err(NotGood::Revoked));
-        assert_eq!(grants.check(at(0), "a2"), Err(NotGood::Unknown));
-        let refresh = grants.refresh(at(0), "r1", fresh(3));
-        assert_eq!(refresh, Err(NotGood::Revoked));
+    fn codes_and_access_tokens_expire_to_the_second() {
+        let mut grants = approved();
+        let late = grants.exchange(at(60), "code", STATE, fresh());
+        assert_eq!(late, Err(Invalid::Expired));
+        assert!(grants.exchange(at(59), "code", STATE, fresh()).is_ok());
+        assert_eq!(grants.check(at(158), "access"), Ok(&ACCOUNTS[0]));
+        assert_eq!(grants.check(at(159), "access"), Err(Invalid::Expired));
+        assert!(grants.refresh(at(1_000_000), "refresh", fresh()).is_ok());
     }
 
     #[test]
-    fn a_second_use_revokes_after_the_code_expired_and_with_any_state() {
-        let mut grants = approved(RefreshTokens::Keep);
-        grants.exchange(at(0), "code", STATE, fresh(1)).unwrap();
-        let second = grants.exchange(at(61), "code", "other", fresh(2));
-        assert_eq!(second, Err(NotGood::Spent));
-        assert_eq!(grants.check(at(61), "a1"), Err(NotGood::Revoked));
+    fn second_exchange_revokes_whatever_its_time_and_state() {
+        let mut grants = approved();
+        grants.exchange(at(0), "code", STATE, fresh()).unwrap();
+        let second = grants.exchange(at(61), "code", "other", fresh());
+        assert_eq!(second, Err(Invalid::Used));
+        assert_eq!(grants.check(at(61), "access"), Err(Invalid::Revoked));
     }
 
     #[test]
-    fn a_second_use_leaves_other_grants_alone() {
-        let mut grants = approved(RefreshTokens::Keep);
-        grants.approve(at(0), "other".into(), STATE);
-        grants.exchange(at(0), "other", STATE, fresh(9)).unwrap();
-        for number in [1, 2] {
-            let _ = grants.exchange(at(0), "code", STATE, fresh(number));
-        }
-        assert_eq!(grants.check(at(0), "a9"), Ok(()));
-    }
-
-    #[test]
-    fn a_code_that_is_not_good() {
-        for (code, state, now, because) in [
-            ("other", STATE, 0, NotGood::Unknown),
-            ("code", "other", 0, NotGood::StateDiffers),
-            ("code", STATE, 60, NotGood::Expired),
-        ] {
-            let mut grants = approved(RefreshTokens::Keep);
-            let refused = grants.exchange(at(now), code, state, fresh(1));
-            assert_eq!(refused, Err(because));
-            // It was not spent by that.
-            let exchanged = grants.exchange(at(59), "code", STATE, fresh(2));
-            assert_eq!(exchanged, Ok(issued("a2", Some("r2"))));
-        }
-    }
-
-    #[test]
-    fn an_access_token_expires() {
-        let mut grants = approved(RefreshTokens::Keep);
-        grants.exchange(at(10), "code", STATE, fresh(1)).unwrap();
-        assert_eq!(grants.check(at(109), "a1"), Ok(()));
-        assert_eq!(grants.check(at(110), "a1"), Err(NotGood::Expired));
-        // A refresh token does not.
-        assert!(grants.refresh(at(1_000_000), "r1", fresh(2)).is_ok());
-    }
-
-    #[test]
-    fn lifetimes_without_end() {
+    fn accepts_endless_lifetimes() {
         let mut grants = Grants::new(Duration::MAX, Duration::MAX, RefreshTokens::Keep);
-        grants.approve(at(0), "code".into(), STATE);
-        let exchanged = grants.exchange(at(u64::MAX / 2), "code", STATE, fresh(1));
+        grants.approve(at(0), &ACCOUNTS[0], "code".into(), STATE);
+        let exchanged = grants.exchange(at(u64::MAX / 2), "code", STATE, fresh());
         assert!(exchanged.is_ok());
-        assert_eq!(grants.check(at(u64::MAX / 2), "a1"), Ok(()));
-    }
-
-    #[test]
-    fn a_refresh_keeps_rotates_or_omits_the_refresh_token() {
-        for (policy, carried) in [
-            (RefreshTokens::Keep, Some("r1")),
-            (RefreshTokens::Rotate, Some("r2")),
-            (RefreshTokens::Omit, None),
-        ] {
-            let mut grants = approved(policy);
-            grants.exchange(at(0), "code", STATE, fresh(1)).unwrap();
-            let refreshed = grants.refresh(at(0), "r1", fresh(2));
-            assert_eq!(refreshed, Ok(issued("a2", carried)));
-            // The old access token stays good beside the new one.
-            assert_eq!(grants.check(at(0), "a1"), Ok(()));
-            assert_eq!(grants.check(at(0), "a2"), Ok(()));
-
-            let again = grants.refresh(at(0), "r1", fresh(3));
-            assert_eq!(again.is_ok(), policy != RefreshTokens::Rotate);
-        }
-    }
-
-    #[test]
-    fn a_spent_refresh_token_revokes() {
-        let mut grants = approved(RefreshTokens::Rotate);
-        grants.exchange(at(0), "code", STATE, fresh(1)).unwrap();
-        grants.refresh(at(0), "r1", fresh(2)).unwrap();
-        let again = grants.refresh(at(0), "r1", fresh(3));
-        assert_eq!(again, Err(NotGood::Spent));
-        assert_eq!(grants.check(at(0), "a2"), Err(NotGood::Revoked));
-        let next = grants.refresh(at(0), "r2", fresh(4));
-        assert_eq!(next, Err(NotGood::Revoked));
-    }
-
-    #[test]
-    fn any_secret_of_a_grant_revokes_it() {
-        for (secret, revoked) in [("code", true), ("a1", true), ("r1", true), ("x", false)] {
-            let mut grants = approved(RefreshTokens::Keep);
-            grants.exchange(at(0), "code", STATE, fresh(1)).unwrap();
-            assert_eq!(grants.revoke(secret), revoked, "{secret}");
-            assert_eq!(grants.check(at(0), "a1").is_err(), revoked, "{secret}");
-        }
-        let mut grants = approved(RefreshTokens::Keep);
-        assert!(grants.revoke("code"));
-        let exchanged = grants.exchange(at(0), "code", STATE, fresh(1));
-        assert_eq!(exchanged, Err(NotGood::Revoked));
+        assert!(grants.check(at(u64::MAX / 2), "access").is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The pages that a person sees, whole in themselves: no scripts, nothing loaded.
+//! The pages for a person: without scripts, and nothing is loaded.
 
 use std::fmt::{self, Write as _};
 
@@ -13,9 +13,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::random;
+use super::{account::Account, random};
 
-/// Contrasts are at least 4.5:1 for text and 3:1 for outlines, in both colour schemes.
+/// The contrast is at least 4.5:1 for text and 3:1 for outlines, in both colour schemes.
 const STYLE: &str = "
 :root { color-scheme: light dark; --page: #f4f5f7; --card: #fff; --text: #1b1f24; --soft: #4d5661;
   --line: #7d8692; --brand: #0b57c2; --on-brand: #fff; }
@@ -43,62 +43,72 @@ button:focus-visible { outline: 3px solid var(--text); outline-offset: 3px; }
 .note { margin: 0; font-size: .875rem; color: var(--soft); }
 ";
 
-/// A page, with the headers that keep it from being framed, cached, or taken for something else.
+/// A page, with headers against framing, caching and sniffing.
 pub(super) struct Page {
     status: StatusCode,
     title: &'static str,
     main: String,
 }
 
-/// What is asked on the authorize page.
+/// What the authorize page asks.
 pub(super) struct Question<'a> {
     pub(super) client_id: &'a str,
-    pub(super) email_address: &'a str,
+    /// The accounts to choose from.
+    pub(super) accounts: &'a [Account],
     pub(super) callback: &'a str,
     pub(super) ticket: &'a str,
 }
 
 impl Page {
-    /// The page that asks a person to approve or deny.
+    /// The page on which a person approves or denies.
     pub(super) fn question(question: &Question<'_>) -> Self {
-        let Question {
-            client_id,
-            email_address,
-            callback,
-            ticket,
-        } = *question;
-        let [client_id, email_address, callback, ticket] =
-            [client_id, email_address, callback, ticket].map(Escaped);
+        let [client_id, callback, ticket] =
+            [question.client_id, question.callback, question.ticket].map(Escaped);
+        let mut accounts = String::new();
+        let mut buttons = String::new();
+        for (number, account) in question.accounts.iter().enumerate() {
+            let email_address = Escaped(account.email_address);
+            let (value, label) = match (number, question.accounts.len()) {
+                (0, 1) => ("approve", "Approve".into()),
+                (0, _) => ("approve", format!("Approve as {email_address}")),
+                _ => ("approve-second", format!("Approve as {email_address}")),
+            };
+            let _ = write!(accounts, "<dd>{email_address}</dd>");
+            let _ = writeln!(
+                buttons,
+                "<button class=\"primary\" type=\"submit\" name=\"decision\" \
+                 value=\"{value}\">{label}</button>"
+            );
+        }
         Self {
             status: StatusCode::OK,
             title: "Authorize an app",
             main: format!(
                 r#"<h1>Authorize this app?</h1>
-<p id="question">An app asks for access to your account. It can then act in your name, within the scopes of its settings, until you revoke it.</p>
+<p id="question">The app requests access to your account. It can act on your behalf, within the scopes of its settings, until you revoke the access.</p>
 <dl>
 <div><dt>App (client id)</dt><dd>{client_id}</dd></div>
-<div><dt>Your account</dt><dd>{email_address}</dd></div>
-<div><dt>You will be sent to</dt><dd>{callback}</dd></div>
+<div><dt>Your account</dt>{accounts}</div>
+<div><dt>You will return to</dt><dd>{callback}</dd></div>
 </dl>
 <form method="post" action="/oauth/authorize" aria-describedby="question">
 <input type="hidden" name="ticket" value="{ticket}">
-<button class="primary" type="submit" name="decision" value="approve">Approve</button>
-<button type="submit" name="decision" value="deny">Deny</button>
+{buttons}<button type="submit" name="decision" value="deny">Deny</button>
 </form>
 "#
             ),
         }
     }
 
-    /// The page that says why nothing can be asked.
+    /// The page that explains why an authorization request is invalid.
     pub(super) fn refusal(reason: &str) -> Self {
         let reason = Escaped(reason);
         Self {
             status: StatusCode::BAD_REQUEST,
-            title: "Authorization not possible",
+            title: "Invalid authorization request",
             main: format!(
-                "<h1>This authorization is not possible</h1>\n<p>{reason}</p>\n\
-                 <p>Go back to the app, and begin again from there.</p>\n"
+                "<h1>This authorization request is invalid</h1>\n<p>{reason}</p>\n\
+                 <p>Return to the app and start again.</p>\n"
             ),
         }
     }
@@ -125,11 +135,11 @@ impl IntoResponse for Page {
         );
         html.push_str(&self.main);
         html.push_str(
-            "<p class=\"note\">This is a sandbox on your own machine. There is no real account, \
+            "<p class=\"note\">This is a sandbox on your machine. There is no real account, \
              and nothing is sent to Dropbox Sign.</p>\n</main>\n</body>\n</html>\n",
         );
-        // No `form-action`: browsers apply it to the redirects that follow a form too, and where
-        // the callback leads is the app's affair.
+        // Without `form-action`: browsers also apply it to the redirect after the form, whose target
+        // is the app's callback.
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; \
              frame-ancestors 'none'"
@@ -149,7 +159,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// Text in HTML, in the place of an element's content or of a quoted attribute.
+/// Text that is escaped for an element's content or a quoted attribute.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -173,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_stays_text() {
+    fn escapes_text() {
         assert_eq!(
             Escaped(r#"<b a="1" b='2'>&amp; ü"#).to_string(),
             "&lt;b a=&quot;1&quot; b=&#39;2&#39;&gt;&amp;amp; ü"

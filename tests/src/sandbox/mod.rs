@@ -1,21 +1,33 @@
-//! An honest stand-in for the service, on a loopback port: what Dropbox Sign's OAuth endpoints do,
-//! as far as the vendor documents it, with neither an account nor the network.
+//! A stand-in for the service on a loopback port: Dropbox Sign's OAuth endpoints as far as the
+//! vendor documents them, without an account and without the network.
 //!
-//! | address | what it does |
+//! | endpoint | behaviour |
 //! | --- | --- |
-//! | `GET /oauth/authorize` | asks a person to approve or deny (or approves at once, see [`Builder::automatic`]), and redirects to the callback |
+//! | `GET /oauth/authorize` | asks a person to approve or deny (see [`Builder::automatic`]), and redirects to the callback |
 //! | `POST /oauth/token` | exchanges a code for tokens, once |
-//! | `POST /oauth/token?refresh` | gives a new access token for a refresh token |
-//! | `GET /v3/account` | tells whose access token it is |
+//! | `POST /oauth/token?refresh` | issues a new access token for a refresh token |
+//! | `GET /v3/account` | returns the account of an access token |
+//! | `PUT /sandbox/fault` | switches a [`Fault`] on (`429`, `503`, `slow`, `reset`) or off (`none`) |
 //!
-//! Bodies may be JSON, form-encoded or multipart: the vendor's samples have all three. Where the
-//! vendor's errors have two shapes, so have these: a missing parameter, and everything below `/v3`,
-//! is `{"error":{"error_msg":…,"error_name":…}}`; the token endpoint otherwise answers as
-//! RFC 6749 §5.2 says. A code is good for one use: a second one is refused, and revokes what the
-//! first one gave.
+//! Bodies may be JSON, form-encoded or multipart, as in the vendor's samples. An unknown parameter is
+//! ignored, whatever its type. The second use of a code is rejected and revokes the tokens of the
+//! first.
 //!
-//! A sandbox runs on a thread of its own, so that blocking tests can use it as well as async ones.
+//! A sandbox runs on its own thread, for blocking and async tests. Its state is in memory and bounded:
+//! it forgets the oldest codes and tokens.
 //!
+//! # Errors
+//! Errors have one of the vendor's two shapes. Missing parameters, unreadable bodies, and all errors
+//! below `/v3` are `{"error":{"error_msg":…,"error_name":…}}`. Other errors of the token endpoint are
+//! as in RFC 6749 §5.2, `{"error":"invalid_grant","error_description":…}`, since that is what clients
+//! of the live service report. [`Builder::nested_errors`] uses the first shape, which the vendor's
+//! OpenAPI description declares, for all.
+//!
+//! The vendor's SDKs parse errors by that description. Of an error in the default shape, the Python
+//! SDK raises an `ApiException` with the body, the Node SDK keeps only the status, and the Ruby, Java
+//! and C# SDKs fail to parse it. Of one in the nested shape, they return code and message.
+//!
+//! # Example
 //! ```
 //! use dropbox_sign_oauth::{AuthorizationCode, State};
 //! use dropbox_sign_oauth_testkit::sandbox::Sandbox;
@@ -23,11 +35,11 @@
 //! let sandbox = Sandbox::start()?;
 //! let app = sandbox.app();
 //!
-//! // What a browser would bring back, without the browser.
-//! let state = State::from_entropy([7; 16]);
+//! // What a browser brings back, without a browser.
+//! let state = State::random();
 //! let code = AuthorizationCode::new(&sandbox.issue_code(&state), state)?;
 //! let operation = app.generate(code);
-//! // Any client sends `operation.request()`; then the log has it.
+//! // Any client sends `operation.request()`; then the log contains it.
 //! # drop(operation);
 //! assert!(sandbox.requests().is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,8 +47,11 @@
 
 mod account;
 mod authorize;
+mod bounded;
 mod builder;
 mod clock;
+mod credentials;
+mod fault;
 mod grants;
 mod html;
 mod log;
@@ -54,28 +69,36 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use dropbox_sign_oauth::{App, Endpoints, State};
 use rustls::pki_types::CertificateDer;
 
-use self::{server::Server, service::Service};
+use self::{account::ACCOUNTS, grants::Issued, server::Server, service::Service};
 
-pub use self::{builder::Builder, log::RecordedRequest};
+pub use self::{
+    builder::Builder,
+    fault::{Fault, UnknownFault},
+    log::RecordedRequest,
+};
 
-/// The client id, unless [`Builder::client`] sets another: the one of the vendor's examples.
+/// The default client id: the one of the vendor's examples.
 pub const CLIENT_ID: &str = "cc91c61d00f8bb2ece1428035716b";
 
-/// The client secret, unless [`Builder::client`] sets another: the one of the vendor's examples.
+/// The default client secret: the one of the vendor's examples.
 pub const CLIENT_SECRET: &str = "1d14434088507ffa390e6f5528465";
 
-/// The `account_id` of the sandbox's one account: that of the vendor's example.
+/// The `account_id` of the first account: the one of the vendor's example.
 pub const ACCOUNT_ID: &str = "5008b25c7f67153e57d5a357b1687968068fb465";
 
-/// The `email_address` of the sandbox's one account: that of the vendor's example.
+/// The `email_address` of the first account: the one of the vendor's example.
 pub const EMAIL_ADDRESS: &str = "me@dropboxsign.com";
 
-/// The most requests that the log keeps; it forgets the oldest first.
+/// The `account_id` of the second account.
+pub const SECOND_ACCOUNT_ID: &str = "6a1f0e3b9c24d85790e6b3a7c5d2481f0937be64";
+
+/// The `email_address` of the second account.
+pub const SECOND_EMAIL_ADDRESS: &str = "you@dropboxsign.com";
+
+/// The most requests that the log keeps. It forgets the oldest first.
 pub const LOG_LIMIT: usize = 4096;
 
-/// A running sandbox. It stops when it is dropped: the port is closed, and so is every connection.
-///
-/// Codes, tokens and the log are kept in memory until then.
+/// A running sandbox. Dropping it closes the port and all connections.
 #[must_use = "a sandbox stops when it is dropped"]
 pub struct Sandbox {
     server: Server,
@@ -85,7 +108,7 @@ pub struct Sandbox {
     root: Option<Root>,
 }
 
-/// The certificate that clients of a sandbox with TLS must trust.
+/// The root certificate of a sandbox with TLS.
 #[derive(Clone)]
 struct Root {
     der: CertificateDer<'static>,
@@ -93,20 +116,20 @@ struct Root {
 }
 
 impl Sandbox {
-    /// Starts a sandbox over http, on a port of the system's choice.
+    /// Starts a sandbox with default settings: over http, on a free port.
     ///
     /// # Errors
-    /// If there is no port or no thread to be had.
+    /// If the system provides no port or no thread.
     pub fn start() -> io::Result<Self> {
         Self::builder().start()
     }
 
-    /// Begins a sandbox whose settings differ from the defaults.
+    /// Returns a builder with default settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Where the sandbox is: `http://127.0.0.1:PORT`, or `https://127.0.0.1:PORT` with TLS.
+    /// The base URL: `http://127.0.0.1:PORT`, or `https://127.0.0.1:PORT` with TLS.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
@@ -118,62 +141,84 @@ impl Sandbox {
         self.server.port()
     }
 
-    /// The root certificate that a client must trust; none over plain http.
+    /// The root certificate that clients must trust. `None` over http.
     #[must_use]
     pub fn root_certificate(&self) -> Option<CertificateDer<'static>> {
         self.root.as_ref().map(|root| root.der.clone())
     }
 
-    /// [`root_certificate`](Self::root_certificate) as a PEM file has it.
+    /// [`root_certificate`](Self::root_certificate) in PEM.
     #[must_use]
     pub fn root_certificate_pem(&self) -> Option<&str> {
         self.root.as_ref().map(|root| root.pem.as_str())
     }
 
-    /// The client id that the sandbox knows.
+    /// The client id of the app.
     #[must_use]
     pub fn client_id(&self) -> &str {
         self.app.client_id()
     }
 
-    /// The client secret that the sandbox knows.
+    /// The client secret of the app.
     #[must_use]
     pub fn client_secret(&self) -> &str {
         &self.service.settings.client_secret
     }
 
-    /// The sandbox's addresses, for an app of one's own.
+    /// The sandbox's endpoints, for another app.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints {
         self.app.endpoints().clone()
     }
 
-    /// The app that the sandbox knows, at the sandbox's addresses.
+    /// The app, with the sandbox's endpoints.
     #[must_use]
     pub fn app(&self) -> App {
         self.app.clone()
     }
 
-    /// A code for `state`, as if the user had just approved: for tests that skip the browser.
+    /// Issues a code for `state`, as if the user of the first account had approved.
     #[must_use]
     pub fn issue_code(&self, state: &State) -> String {
-        self.service.issue_code(state.as_str())
+        self.service.issue_code(&ACCOUNTS[0], state.as_str())
     }
 
-    /// Revokes the whole grant that a code, an access token or a refresh token belongs to, as a
-    /// user does in the account's settings. Answers whether there was one.
-    #[must_use = "it tells whether anything was revoked"]
+    /// Issues a code for `state`, as if the user of the second account had approved.
+    #[must_use]
+    pub fn issue_code_of_second_account(&self, state: &State) -> String {
+        self.service.issue_code(&ACCOUNTS[1], state.as_str())
+    }
+
+    /// Accepts tokens as if this sandbox had issued them, with a new grant and lifetime: for programs
+    /// that restart together with their sandbox.
+    pub fn accept(&self, access_token: &str, refresh_token: Option<&str>) {
+        let now = self.service.clock.now();
+        let tokens = Issued {
+            access_token: access_token.into(),
+            refresh_token: refresh_token.map(String::from),
+        };
+        self.service.grants().accept(now, &ACCOUNTS[0], tokens);
+    }
+
+    /// Switches a fault on or off.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        *self.service.fault() = fault;
+    }
+
+    /// Revokes the grant of a code, access token or refresh token, as a user does in the account's
+    /// settings. Returns whether there is one.
+    #[must_use = "the result says whether anything was revoked"]
     pub fn revoke(&self, code_or_token: &str) -> bool {
         self.service.grants().revoke(code_or_token)
     }
 
-    /// Puts the sandbox's clock forward, so that codes and tokens expire without a wait.
+    /// Advances the sandbox's clock, so that codes and tokens expire.
     pub fn advance(&self, by: Duration) {
         self.service.clock.advance(by);
     }
 
-    /// What the sandbox was asked, in the order in which it answered: the last [`LOG_LIMIT`]
-    /// requests. A request stands here before its answer leaves.
+    /// Returns the last [`LOG_LIMIT`] requests, in the order of their responses. A request is recorded
+    /// before its response is sent.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.service.log.requests()

@@ -1,4 +1,4 @@
-//! How many requests are left in the hour, and the headers that tell it.
+//! The rate limit and its headers.
 
 use std::time::Duration;
 
@@ -9,18 +9,20 @@ use dropbox_sign_oauth::UnixTime;
 const WINDOW: Duration = Duration::from_secs(60 * 60);
 
 static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-/// As seen on the wire; the vendor's reference has `X-RateLimit-Remaining`.
-static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
+/// As documented.
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+/// As seen on the wire.
+static LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
 static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Requests are counted from the first one on, and anew after an hour.
+/// Counts the requests of an hour, which starts with the first one.
 pub(super) struct RateLimit {
     limit: u64,
     used: u64,
     reset: UnixTime,
 }
 
-/// What became of one request.
+/// The state of the limit after one request.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Counted {
     pub(super) allowed: bool,
@@ -55,10 +57,11 @@ impl RateLimit {
 }
 
 impl Counted {
-    pub(super) fn headers(self) -> [(HeaderName, HeaderValue); 3] {
+    pub(super) fn headers(self) -> [(HeaderName, HeaderValue); 4] {
         [
             (LIMIT.clone(), self.limit.into()),
             (REMAINING.clone(), self.remaining.into()),
+            (LIMIT_REMAINING.clone(), self.remaining.into()),
             (RESET.clone(), self.reset.as_secs().into()),
         ]
     }
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_hour_has_so_many_requests() {
+    fn counts_requests_of_an_hour() {
         let mut rate_limit = RateLimit::new(2);
         for (second, allowed, remaining, reset) in [
             (10_000, true, 1, 13_600),
@@ -87,11 +90,5 @@ mod tests {
             };
             assert_eq!(counted, expected, "{second}");
         }
-    }
-
-    #[test]
-    fn nothing_is_allowed_of_nothing() {
-        let mut rate_limit = RateLimit::new(0);
-        assert!(!rate_limit.count(UnixTime::from_secs(10_000)).allowed);
     }
 }

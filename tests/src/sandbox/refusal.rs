@@ -1,4 +1,4 @@
-//! Errors, in the two shapes that the vendor has for them.
+//! Error responses, in the vendor's two shapes.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,15 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde_json::json;
 
-/// A request that is refused.
+/// An error response. In [`Shape::Flat`], the code is `error` and the message
+/// `error_description`; in [`Shape::Nested`], `error_name` and `error_msg`.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
     shape: Shape,
     /// The value of `WWW-Authenticate`.
     challenge: Option<&'static str>,
@@ -23,42 +26,62 @@ pub(super) struct Refusal {
     allow: Option<&'static str>,
 }
 
-#[derive(Serialize, Debug)]
-#[serde(untagged)]
+#[derive(Clone, Copy, Debug)]
 enum Shape {
-    /// Of everything below `/v3`, and of the token endpoint for what is wrong with the request as
-    /// such.
-    Nested { error: Nested },
-    /// Of the token endpoint (RFC 6749 §5.2).
-    Flat {
-        error: &'static str,
-        error_description: Cow<'static, str>,
-    },
+    /// Everything below `/v3`, and the token endpoint for requests that it cannot read.
+    Nested,
+    /// The token endpoint (RFC 6749 §5.2).
+    Flat,
 }
 
-#[derive(Serialize, Debug)]
-struct Nested {
-    error_msg: Cow<'static, str>,
-    error_name: &'static str,
-}
+/// The message of an error response, as an extension of the response: for the log.
+#[derive(Clone)]
+pub(super) struct Reason(pub(super) Cow<'static, str>);
 
 impl Refusal {
-    /// The body cannot be read, or lacks something.
+    fn new(
+        shape: Shape,
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            shape,
+            challenge: None,
+            allow: None,
+        }
+    }
+
+    fn nested(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(Shape::Nested, status, code, message)
+    }
+
+    fn flat(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Shape::Flat, StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// The body cannot be read, or a parameter is missing.
     pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::nested(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// A missing parameter, in the words of the live service.
+    /// A parameter is missing, in the words of the live service.
     pub(super) fn missing(parameter: &str) -> Self {
         Self::bad_request(format!("Parameter {parameter} is missing"))
     }
 
-    /// The bearer token is missing or not good; `challenge` is of RFC 6750 §3.
-    pub(super) fn unauthorized(message: &'static str, challenge: &'static str) -> Self {
-        Self {
-            challenge: Some(challenge),
-            ..Self::nested(StatusCode::UNAUTHORIZED, "unauthorized", message)
-        }
+    /// The bearer token is missing or invalid; `challenge` as in RFC 6750 §3.
+    pub(super) fn unauthorized(message: String, challenge: &'static str) -> Self {
+        let mut refusal = Self::nested(StatusCode::UNAUTHORIZED, "unauthorized", message);
+        refusal.challenge = Some(challenge);
+        refusal
     }
 
     pub(super) fn not_found() -> Self {
@@ -66,99 +89,67 @@ impl Refusal {
     }
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Self {
-        Self {
-            allow: Some(allow),
-            ..Self::nested(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_supported",
-                "This method is not supported here.",
-            )
-        }
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let message = "This method is not supported here.";
+        let mut refusal = Self::nested(status, "method_not_supported", message);
+        refusal.allow = Some(allow);
+        refusal
     }
 
     /// The vendor documents no code for it.
     pub(super) fn body_too_large() -> Self {
-        Self::nested(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "bad_request",
-            "The body is too large.",
-        )
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Self::nested(status, "bad_request", "The body is too large.")
     }
 
     pub(super) fn exceeded_rate() -> Self {
-        Self::nested(
-            StatusCode::TOO_MANY_REQUESTS,
-            "exceeded_rate",
-            "Too many requests.",
-        )
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::nested(status, "exceeded_rate", "Too many requests.")
     }
 
-    pub(super) fn invalid_request(description: String) -> Self {
-        Self::flat(StatusCode::BAD_REQUEST, "invalid_request", description)
+    pub(super) fn unavailable() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::nested(status, "unavailable", "The service is unavailable.")
     }
 
-    /// With the challenge that RFC 6749 §5.2 asks for when the client tried the header, and allows
+    pub(super) fn invalid_request(message: String) -> Self {
+        Self::flat("invalid_request", message)
+    }
+
+    /// With the challenge that RFC 6749 §5.2 requires if the client sent the header, and allows
     /// otherwise.
-    pub(super) fn invalid_client(description: &'static str) -> Self {
-        Self {
-            challenge: Some("Basic realm=\"Dropbox Sign sandbox\""),
-            ..Self::flat(StatusCode::UNAUTHORIZED, "invalid_client", description)
-        }
+    pub(super) fn invalid_client(message: impl Into<Cow<'static, str>>) -> Self {
+        let mut refusal = Self::flat("invalid_client", message);
+        refusal.status = StatusCode::UNAUTHORIZED;
+        refusal.challenge = Some("Basic realm=\"Dropbox Sign sandbox\"");
+        refusal
     }
 
-    pub(super) fn invalid_grant(description: &'static str) -> Self {
-        Self::flat(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    pub(super) fn invalid_grant(message: &'static str) -> Self {
+        Self::flat("invalid_grant", message)
     }
 
-    pub(super) fn unsupported_grant_type(description: &'static str) -> Self {
-        Self::flat(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            description,
-        )
+    pub(super) fn unsupported_grant_type(message: &'static str) -> Self {
+        Self::flat("unsupported_grant_type", message)
     }
 
-    fn nested(
-        status: StatusCode,
-        error_name: &'static str,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        let error_msg = message.into();
-        let error = Nested {
-            error_msg,
-            error_name,
-        };
-        Self::new(status, Shape::Nested { error })
-    }
-
-    fn flat(
-        status: StatusCode,
-        error: &'static str,
-        description: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        let error_description = description.into();
-        Self::new(
-            status,
-            Shape::Flat {
-                error,
-                error_description,
-            },
-        )
-    }
-
-    fn new(status: StatusCode, shape: Shape) -> Self {
-        Self {
-            status,
-            shape,
-            challenge: None,
-            allow: None,
-        }
+    /// Changes the shape to the nested one.
+    pub(super) fn into_nested(mut self) -> Self {
+        self.shape = Shape::Nested;
+        self
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.shape)).into_response();
+        let body = match self.shape {
+            Shape::Nested => json!({
+                "error": { "error_msg": self.message, "error_name": self.code },
+            }),
+            Shape::Flat => json!({ "error": self.code, "error_description": self.message }),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        response.extensions_mut().insert(Reason(self.message));
         let headers = [(WWW_AUTHENTICATE, self.challenge), (ALLOW, self.allow)];
         for (name, value) in headers {
             if let Some(value) = value {

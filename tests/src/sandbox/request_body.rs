@@ -1,4 +1,4 @@
-//! The body of a token request: JSON, a form or multipart, made one shape.
+//! The body of a token request: JSON, form-encoded or multipart.
 
 use std::fmt;
 
@@ -10,10 +10,16 @@ use axum::{
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::{parameters::Parameters, refusal::Refusal};
+use super::{
+    parameters::{self, Parameters},
+    refusal::Refusal,
+};
 
-/// Reads the parameters, in whichever of the three encodings `Content-Type` names.
+/// Parses the parameters in the encoding that `Content-Type` names. An empty body has none.
 pub(super) async fn read(headers: &HeaderMap, body: Bytes) -> Result<Parameters, Refusal> {
+    if body.is_empty() {
+        return Ok(Parameters::default());
+    }
     let content_type = headers.get(CONTENT_TYPE);
     let essence = content_type.and_then(essence).unwrap_or_default();
     match (essence.as_str(), content_type) {
@@ -27,25 +33,26 @@ pub(super) async fn read(headers: &HeaderMap, body: Bytes) -> Result<Parameters,
     }
 }
 
-/// The media type without its parameters, in lower case.
+/// Returns the media type without its parameters, in lower case.
 fn essence(value: &HeaderValue) -> Option<String> {
     let essence = value.to_str().ok()?.split(';').next()?;
     Some(essence.trim().to_ascii_lowercase())
 }
 
 fn json(body: &[u8]) -> Result<Parameters, Refusal> {
-    // serde_json's own message is not passed on: it quotes the body.
+    // serde_json's own message may quote the body.
     let Members(members) = serde_json::from_slice(body)
         .map_err(|_| Refusal::bad_request("The body is not a JSON object"))?;
     let mut pairs = Vec::new();
     for (name, value) in members {
-        match value {
-            Value::String(value) => pairs.push((name, value)),
-            Value::Null => pairs.push((name, String::new())),
-            _ => {
+        match (parameters::known(&name), value) {
+            (_, Value::String(value)) => pairs.push((name, value)),
+            (Some(_), Value::Null) => pairs.push((name, String::new())),
+            (Some(name), _) => {
                 let message = format!("Parameter {name} must be a string");
                 return Err(Refusal::bad_request(message));
             }
+            (None, _) => {}
         }
     }
     Ok(Parameters::from_pairs(pairs)?)
@@ -57,9 +64,9 @@ async fn multipart(content_type: &HeaderValue, body: Bytes) -> Result<Parameters
     let mut request = Request::new(Body::from(body));
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, content_type.clone());
-    let mut multipart = Multipart::from_request(request, &()).await.map_err(|_| {
-        Refusal::bad_request("Content-Type names no boundary of the multipart body")
-    })?;
+    let multipart = Multipart::from_request(request, &()).await;
+    let mut multipart = multipart
+        .map_err(|_| Refusal::bad_request("Content-Type has no boundary of the multipart body"))?;
     let mut pairs = Vec::new();
     while let Some(part) = multipart.next_field().await.map_err(unreadable)? {
         let Some(name) = part.name().map(String::from) else {
@@ -70,7 +77,7 @@ async fn multipart(content_type: &HeaderValue, body: Bytes) -> Result<Parameters
     Ok(Parameters::from_pairs(pairs)?)
 }
 
-/// The members of a JSON object as they stand there, duplicates included.
+/// The members of a JSON object in their order, duplicates included.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {

@@ -1,19 +1,28 @@
-//! The listener and the thread that the sandbox runs on.
+//! The listener and the thread of the sandbox.
 
 use std::{
     future::IntoFuture as _,
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use axum::{
     Router,
-    serve::{Listener, ListenerExt as _},
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener as AxumListener},
 };
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     runtime::{self, Runtime},
     sync::oneshot,
@@ -28,10 +37,10 @@ const ALPN: &[&[u8]] = if cfg!(feature = "http2") {
     &[b"http/1.1"]
 };
 
-/// A server on a thread of its own, which ends when this is dropped.
+/// A server on its own thread, which ends when this is dropped.
 pub(super) struct Server {
     port: u16,
-    // Dropping the sender is what tells the thread to stop.
+    // Dropping the sender stops the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,14 +57,15 @@ impl Server {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let listener = {
+        let tcp = {
             let _guard = runtime.enter();
             TcpListener::from_std(listener)?
         };
+        let listener = Listener::new(tcp, tls);
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("sandbox".into())
-            .spawn(move || run(&runtime, listener, tls, router, stopped))?;
+            .spawn(move || run(&runtime, listener, router, stopped))?;
         Ok(Self {
             port,
             stop: Some(stop),
@@ -72,84 +82,162 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was printed there; a second one in a drop would abort.
+            // The thread has printed its panic; a second one in a drop would abort.
             let _ = thread.join();
         }
     }
 }
 
-/// Serves until `stopped`; what is still under way then ends with the runtime.
-fn run(
-    runtime: &Runtime,
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    router: Router,
-    stopped: oneshot::Receiver<()>,
-) {
-    let listener = listener.tap_io(|stream| {
-        // Answers are small: without this they may wait for an acknowledgement.
-        let _ = stream.set_nodelay(true);
-    });
+/// Serves until `stopped`. Requests in progress end with the runtime.
+fn run(runtime: &Runtime, listener: Listener, router: Router, stopped: oneshot::Receiver<()>) {
+    let service = router.into_make_service_with_connect_info::<Connection>();
     runtime.block_on(async {
-        let served = async {
-            match tls {
-                Some(config) => {
-                    let listener = TlsListener::new(listener, config);
-                    axum::serve(listener, router).into_future().await
-                }
-                None => axum::serve(listener, router).into_future().await,
-            }
-        };
         tokio::select! {
             _ = stopped => {}
-            // Never: axum's accept loop goes on after an error.
-            _ = served => {}
+            // axum's accept loop never ends.
+            _ = axum::serve(listener, service).into_future() => {}
         }
     });
 }
 
-/// Accepts connections, and lets their handshakes run beside each other, so that a client that
-/// never finishes its own keeps nobody waiting.
-struct TlsListener<L> {
-    tcp: L,
-    acceptor: TlsAcceptor,
+/// Accepts connections. TLS handshakes run concurrently, so that a client that never finishes its
+/// handshake does not block others.
+struct Listener {
+    tcp: TcpListener,
+    tls: Option<TlsAcceptor>,
     handshakes: JoinSet<io::Result<(TlsStream<TcpStream>, SocketAddr)>>,
 }
 
-impl<L> TlsListener<L> {
-    fn new(tcp: L, config: Arc<ServerConfig>) -> Self {
-        let mut config = Arc::unwrap_or_clone(config);
-        config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+impl Listener {
+    fn new(tcp: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
+        let tls = tls.map(|config| {
+            let mut config = Arc::unwrap_or_clone(config);
+            config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+            TlsAcceptor::from(Arc::new(config))
+        });
         Self {
             tcp,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            tls,
             handshakes: JoinSet::new(),
         }
     }
 }
 
-impl<L: Listener<Io = TcpStream, Addr = SocketAddr>> Listener for TlsListener<L> {
-    type Io = TlsStream<TcpStream>;
+impl AxumListener for Listener {
+    type Io = Stream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
         loop {
             tokio::select! {
-                (stream, address) = self.tcp.accept() => {
-                    let handshake = self.acceptor.accept(stream);
+                (stream, address) = AxumListener::accept(&mut self.tcp) => {
+                    // Small responses could otherwise wait for an acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    let Some(tls) = &self.tls else {
+                        return (Stream::new(Io::Plain(stream)), address);
+                    };
+                    let handshake = tls.accept(stream);
                     self.handshakes.spawn(async move { Ok((handshake.await?, address)) });
                 }
                 Some(handshake) = self.handshakes.join_next() => {
-                    // A handshake that failed is the client's affair: it may not trust us.
-                    if let Ok(Ok(connection)) = handshake {
-                        return connection;
+                    // A handshake fails if the client does not trust the certificate.
+                    if let Ok(Ok((stream, address))) = handshake {
+                        return (Stream::new(Io::Tls(Box::new(stream))), address);
                     }
                 }
             }
         }
     }
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
+    }
+}
+
+/// A handle to the connection of a request.
+#[derive(Clone)]
+pub(super) struct Connection(Arc<AtomicBool>);
+
+impl Connection {
+    /// Resets the connection instead of the next write.
+    pub(super) fn reset(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+impl Connected<IncomingStream<'_, Listener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
+        stream.io().connection.clone()
+    }
+}
+
+/// A connection that can be reset.
+struct Stream {
+    io: Io,
+    connection: Connection,
+}
+
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn new(io: Io) -> Self {
+        let connection = Connection(Arc::default());
+        Self { io, connection }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if !self.connection.0.load(Relaxed) {
+            return Ok(());
+        }
+        let tcp = SockRef::from(match &self.io {
+            Io::Plain(tcp) => tcp,
+            Io::Tls(tls) => tls.get_ref().0,
+        });
+        // Closing the socket then sends RST.
+        tcp.set_linger(Some(Duration::ZERO))?;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
+/// Calls the method of the inner stream.
+macro_rules! delegate {
+    ($self:ident.$method:ident($($argument:ident),*)) => {
+        match &mut $self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).$method($($argument),*),
+            Io::Tls(io) => Pin::new(io).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self.poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        delegate!(self.poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
+        delegate!(self.poll_shutdown(context))
     }
 }

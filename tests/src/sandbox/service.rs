@@ -1,4 +1,4 @@
-//! The sandbox's state, and which address leads where.
+//! The state and the routes of the sandbox.
 
 use std::{
     error::Error,
@@ -9,8 +9,8 @@ use std::{
 use axum::{
     Router,
     body::{self, Body, Bytes},
-    extract::{Request, State},
-    http::{HeaderValue, header::CACHE_CONTROL},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderValue, StatusCode, header::CACHE_CONTROL},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -19,48 +19,63 @@ use dropbox_sign_oauth::RedirectUri;
 use http_body_util::LengthLimitError;
 
 use super::{
-    account,
+    account::{self, Account},
     authorize::{self, Tickets},
     clock::Clock,
+    fault::Fault,
     grants::{Grants, RefreshTokens},
-    log::{Log, RecordedRequest},
+    log::{Log, Observer, RecordedRequest},
     random,
-    rate_limit::RateLimit,
-    refusal::Refusal,
+    rate_limit::{Counted, RateLimit},
+    refusal::{Reason, Refusal},
+    server::Connection,
     token,
 };
 
-/// The largest body that is accepted, in bytes: many times what a token request has.
+/// The largest accepted body in bytes, a hundred times a usual token request.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
-/// What is read of a larger body before it is refused. A server that answers and closes while the
-/// client still writes resets the connection, and the client may never see the answer.
+/// How much of a larger body is read before it is refused. A server that closes while the client
+/// still writes resets the connection, and the client may never see the response.
 const BODY_DRAINED: usize = 1024 * 1024;
 
-/// What [`Builder`](super::Builder) sets.
+/// The settings of [`Builder`](super::Builder).
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) client_id: String,
     pub(super) client_secret: String,
     pub(super) api_key: Option<String>,
-    pub(super) basic_required: bool,
+    pub(super) basic: Basic,
+    pub(super) nested_errors: bool,
     pub(super) refresh_needs_credentials: bool,
     pub(super) callback: Option<RedirectUri>,
     pub(super) consent: Consent,
+    /// The accounts that a person can choose from.
+    pub(super) accounts: &'static [Account],
     pub(super) code_lifetime: Duration,
     pub(super) token_lifetime: Duration,
     pub(super) refresh_tokens: RefreshTokens,
     pub(super) rate_limit: u64,
 }
 
-/// Who decides at the authorize page.
+/// How the `Authorization: Basic` header of token requests is checked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basic {
+    /// It is checked if there is one.
+    Optional,
+    Required,
+    /// As optional, and one without a user name is accepted.
+    Lenient,
+}
+
+/// How an authorization is decided.
 #[derive(Clone, Copy)]
 pub(super) enum Consent {
-    /// A person.
+    /// By a person, on a page.
     Ask,
-    /// Nobody: it is approved.
+    /// It is approved at once.
     Approve,
-    /// Nobody: it is denied.
+    /// It is denied at once.
     Deny,
 }
 
@@ -71,10 +86,19 @@ pub(super) struct Service {
     grants: Mutex<Grants>,
     rate_limit: Mutex<RateLimit>,
     tickets: Mutex<Tickets>,
+    fault: Mutex<Option<Fault>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Service {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        observer: Option<Observer>,
+        fault: Option<Fault>,
+    ) -> Self {
         let grants = Grants::new(
             settings.code_lifetime,
             settings.token_lifetime,
@@ -82,33 +106,36 @@ impl Service {
         );
         Self {
             clock: Clock::default(),
-            log: Log::default(),
+            log: Log::new(observer),
             grants: Mutex::new(grants),
             rate_limit: Mutex::new(RateLimit::new(settings.rate_limit)),
             tickets: Mutex::default(),
+            fault: Mutex::new(fault),
             settings,
         }
     }
 
     pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
-        self.grants.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.grants)
     }
 
     pub(super) fn tickets(&self) -> MutexGuard<'_, Tickets> {
-        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tickets)
     }
 
-    fn rate_limit(&self) -> MutexGuard<'_, RateLimit> {
-        self.rate_limit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn fault(&self) -> MutexGuard<'_, Option<Fault>> {
+        lock(&self.fault)
     }
 
-    /// A new code, for what the user approved.
-    pub(super) fn issue_code(&self, state: &str) -> String {
+    fn count_request(&self) -> Counted {
+        lock(&self.rate_limit).count(self.clock.now())
+    }
+
+    /// Issues a code for the approval of a user.
+    pub(super) fn issue_code(&self, account: &'static Account, state: &str) -> String {
         let code = random::code();
         let now = self.clock.now();
-        self.grants().approve(now, code.clone(), state);
+        self.grants().approve(now, account, code.clone(), state);
         code
     }
 }
@@ -120,6 +147,12 @@ pub(super) fn router(service: Arc<Service>) -> Router {
             get(authorize::ask)
                 .post(authorize::decide)
                 .fallback(async || Refusal::method_not_allowed("GET, HEAD, POST")),
+        )
+        .route(
+            "/sandbox/fault",
+            get(show_fault)
+                .put(set_fault)
+                .fallback(async || Refusal::method_not_allowed("GET, HEAD, PUT")),
         )
         .layer(middleware::from_fn_with_state(Arc::clone(&service), page));
     let api = Router::new()
@@ -136,25 +169,68 @@ pub(super) fn router(service: Arc<Service>) -> Router {
     pages.merge(api).with_state(service)
 }
 
-/// Around what a browser asks for.
-async fn page(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
-    answer(&service, request, Ok(next)).await
+async fn show_fault(State(service): State<Arc<Service>>) -> String {
+    let fault = *service.fault();
+    fault.map_or("none".into(), |fault| fault.to_string())
 }
 
-/// Around what an app asks for: counted, refused over the limit, and never cached.
-async fn api(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
-    let counted = service.rate_limit().count(service.clock.now());
-    let next = counted.allowed.then_some(next);
-    let next = next.ok_or_else(Refusal::exceeded_rate);
-    let mut response = answer(&service, request, next).await;
+/// Switches faults. Only PUT does, which web pages of other origins cannot send.
+async fn set_fault(
+    State(service): State<Arc<Service>>,
+    body: String,
+) -> Result<StatusCode, Refusal> {
+    let fault = match body.trim() {
+        "none" => None,
+        fault => Some(fault.parse().map_err(|_| {
+            Refusal::bad_request("A fault is one of 429, 503, slow, reset and none")
+        })?),
+    };
+    *service.fault() = fault;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Wraps the pages of a browser.
+async fn page(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+    respond(&service, request, Ok(next), false).await
+}
+
+/// Wraps the API: requests are counted, refused above the limit, subject to faults, and responses
+/// never cached.
+async fn api(
+    State(service): State<Arc<Service>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let counted = service.count_request();
+    let fault = *service.fault();
+    let next = match fault {
+        Some(Fault::RateLimited) => Err(Refusal::exceeded_rate()),
+        _ if !counted.allowed => Err(Refusal::exceeded_rate()),
+        Some(Fault::Unavailable) => Err(Refusal::unavailable()),
+        Some(Fault::Slow(_) | Fault::Reset) | None => Ok(next),
+    };
+    let is_lost = fault == Some(Fault::Reset);
+    let mut response = respond(&service, request, next, is_lost).await;
+    match fault {
+        Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Reset) => connection.reset(),
+        Some(Fault::RateLimited | Fault::Unavailable) | None => {}
+    }
     let headers = response.headers_mut();
     headers.extend(counted.headers());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// Reads the body up to its limit, lets `next` answer if it may, and puts both down in the log.
-async fn answer(service: &Service, request: Request, next: Result<Next, Refusal>) -> Response {
+/// Reads the body up to its limit, passes the request on, and records it. The log says so if the
+/// response is lost.
+async fn respond(
+    service: &Service,
+    request: Request,
+    next: Result<Next, Refusal>,
+    is_lost: bool,
+) -> Response {
     let (parts, body) = request.into_parts();
     let body = read(body).await;
     let recorded_body = body.as_ref().ok().cloned().unwrap_or_default();
@@ -165,7 +241,14 @@ async fn answer(service: &Service, request: Request, next: Result<Next, Refusal>
         }
         (Err(refusal), _) | (_, Err(refusal)) => refusal.into_response(),
     };
-    let recorded = RecordedRequest::new(&parts, &recorded_body, response.status());
+    let reason = response.extensions().get::<Reason>();
+    let reason = match reason {
+        _ if is_lost => Some("The response is lost: the connection is reset".into()),
+        Some(Reason(reason)) => Some(reason.clone().into_owned()),
+        None => None,
+    };
+    let status = response.status();
+    let recorded = RecordedRequest::new(&parts, &recorded_body, status, reason);
     service.log.push(recorded);
     response
 }
@@ -173,7 +256,7 @@ async fn answer(service: &Service, request: Request, next: Result<Next, Refusal>
 async fn read(body: Body) -> Result<Bytes, Refusal> {
     match body::to_bytes(body, BODY_DRAINED).await {
         Ok(body) if body.len() <= BODY_LIMIT => Ok(body),
-        Err(error) if !is_over_limit(&error) => Err(Refusal::bad_request("The body broke off")),
+        Err(error) if !is_over_limit(&error) => Err(Refusal::bad_request("The body is incomplete")),
         Ok(_) | Err(_) => Err(Refusal::body_too_large()),
     }
 }

@@ -1,11 +1,10 @@
-//! Both adapters behind one face, so that a test says once what both must do.
+//! Both adapters behind one type, so that a test states once what both must do.
 
 use std::time::Duration;
 
-use dropbox_sign_oauth::{CallError, Operation, RetryPolicy};
 use dropbox_sign_oauth_hyper as hyper;
 use dropbox_sign_oauth_testkit::sandbox::Sandbox;
-use dropbox_sign_oauth_ureq as ureq;
+use dropbox_sign_oauth_ureq::{self as ureq, CallError, Operation, RetryPolicy};
 use tokio::runtime::Runtime;
 
 /// A transport of either adapter.
@@ -14,30 +13,28 @@ pub(crate) enum Client {
     Ureq(ureq::Transport),
 }
 
-/// Long enough for a busy machine: no test here waits for it.
+/// Longer than any call of these tests takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Client {
-    /// One client of each adapter, that trusts the sandbox.
+    /// Creates a client of each adapter that trusts the sandbox.
     pub(crate) fn both(sandbox: &Sandbox) -> [Self; 2] {
-        let mut hyper = hyper::Transport::builder().deadline(DEADLINE);
-        let mut ureq = ureq::Transport::builder().deadline(DEADLINE);
+        Self::both_with_deadline(sandbox, DEADLINE)
+    }
+
+    pub(crate) fn both_with_deadline(sandbox: &Sandbox, deadline: Duration) -> [Self; 2] {
+        let mut hyper = hyper::Transport::builder()
+            .deadline(deadline)
+            .connect_timeout(deadline);
+        let mut ureq = ureq::Transport::builder()
+            .deadline(deadline)
+            .connect_timeout(deadline);
         if let Some(root) = sandbox.root_certificate() {
             hyper = hyper.extra_root(root.clone());
             ureq = ureq.extra_root(root);
         }
-        [
-            Self::hyper(hyper.build().unwrap()),
-            Self::Ureq(ureq.build().unwrap()),
-        ]
-    }
-
-    pub(crate) fn hyper(transport: hyper::Transport) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        Self::Hyper(transport, runtime)
+        let hyper = Self::Hyper(hyper.build().unwrap(), runtime());
+        [hyper, Self::Ureq(ureq.build().unwrap())]
     }
 
     pub(crate) fn send<O: Operation>(&self, operation: O) -> Result<O::Output, CallError> {
@@ -59,4 +56,11 @@ impl Client {
             Self::Ureq(transport) => transport.send_with_retry(operation, policy),
         }
     }
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }

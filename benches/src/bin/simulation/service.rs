@@ -1,54 +1,52 @@
-//! The service: what it answers, and when it cannot.
+//! The simulated service: its responses, its limits and its failures.
 
 use std::{ops::Range, time::Duration};
 
-use dropbox_sign_oauth::{CallError, Cause, CauseKind};
+use dropbox_sign_oauth::{CallError, Failure};
 use fastrand::Rng;
 use http::{Response, header};
 
-use crate::options::Options;
+use crate::Options;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How long an access token is good: what the vendor's examples say.
+/// The lifetime of an access token, as in the vendor's examples.
 pub(crate) const LIFETIME: u64 = DAY;
 
-/// When the outage begins, which takes an hour: on the third day.
-const OUTAGE: u64 = 2 * DAY + 12 * HOUR;
+/// The outage, on the third day.
+const OUTAGE: Range<u64> = 2 * DAY + 12 * HOUR..2 * DAY + 13 * HOUR;
 
-/// Bursts of failures in a day, how long each is, and how many calls fail in it.
-const BURSTS_A_DAY: u32 = 4;
+/// The bursts of failures: how often they come, how long they last, and the share of calls that fail.
+const BURST_INTERVAL: u64 = 5 * HOUR;
 const BURST: u64 = 5 * MINUTE;
 const BURST_FAILURES: f64 = 0.3;
 
-/// How many times the calls of a steady day, spread evenly, are answered in a minute.
+/// The rate limit, as a multiple of the mean rate of one refresh per session and day.
 const RATE_LIMIT: u64 = 4;
 
-/// How many users take their grant back in the course of a week.
+/// The share of users who revoke their grant during the week.
 const REVOKED: f64 = 0.001;
 
-/// How many uses are refused before the token's time.
-const REFUSED_EARLY: f64 = 0.0001;
+/// The share of uses whose access token is rejected before it expires.
+const REJECTED_EARLY: f64 = 0.0001;
 
 pub(crate) struct Service {
-    bursts: Vec<Range<u64>>,
-    calls_a_minute: u64,
+    calls_per_minute: u64,
     minute: u64,
     calls_this_minute: u64,
     grants: Vec<Grant>,
 }
 
-/// What the service knows of one user.
+/// The grant of one user.
 struct Grant {
-    /// The number of the tokens that are good.
+    /// The number of the tokens that are valid.
     tokens: u32,
-    /// When the user takes it back, if at all.
     revoked_at: Option<u64>,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fate {
     Refreshed,
@@ -59,15 +57,8 @@ pub(crate) enum Fate {
 }
 
 impl Service {
-    pub(crate) fn new(options: &Options, random: &mut Rng) -> Self {
+    pub(crate) fn new(options: Options, random: &mut Rng) -> Self {
         let days = u64::from(options.days);
-        let bursts = (0..days)
-            .flat_map(|day| (0..BURSTS_A_DAY).map(move |_| day))
-            .map(|day| {
-                let begin = day * DAY + random.u64(0..DAY - BURST);
-                begin..begin + BURST
-            })
-            .collect();
         let grants = (0..options.sessions)
             .map(|_| Grant {
                 tokens: 0,
@@ -75,34 +66,26 @@ impl Service {
             })
             .collect();
         Self {
-            bursts,
-            calls_a_minute: (u64::from(options.sessions) * RATE_LIMIT).div_ceil(24 * 60),
+            calls_per_minute: (u64::from(options.sessions) * RATE_LIMIT).div_ceil(24 * 60),
             minute: 0,
             calls_this_minute: 0,
             grants,
         }
     }
 
-    pub(crate) fn outage() -> Range<u64> {
-        OUTAGE..OUTAGE + HOUR
-    }
-
-    /// Whether a refresh with the tokens of this number would give new ones.
-    pub(crate) fn is_good(&self, user: u32, now: u64, tokens: u32) -> bool {
+    /// Returns whether the refresh token with this number is valid.
+    pub(crate) fn is_valid(&self, user: u32, now: u64, tokens: u32) -> bool {
         let grant = &self.grants[user as usize];
         tokens == grant.tokens && grant.revoked_at.is_none_or(|at| now < at)
     }
 
-    /// Whether a use of an access token is refused: it is too old, taken back, or the service is
-    /// in the mood.
-    pub(crate) fn refuses(&self, user: u32, now: u64, expires_at: u64, random: &mut Rng) -> bool {
-        let revoked = self.grants[user as usize]
-            .revoked_at
-            .is_some_and(|at| at <= now);
-        revoked || expires_at <= now || random.f64() < REFUSED_EARLY
+    /// Returns whether a use of an access token is rejected: expired, revoked or by chance.
+    pub(crate) fn rejects(&self, user: u32, now: u64, expires_at: u64, random: &mut Rng) -> bool {
+        let revoked_at = self.grants[user as usize].revoked_at;
+        revoked_at.is_some_and(|at| at <= now) || expires_at <= now || random.f64() < REJECTED_EARLY
     }
 
-    /// The user authorizes: gives the number of the new tokens.
+    /// Authorizes a user, and returns the number of the new tokens.
     pub(crate) fn authorize(&mut self, user: u32, now: u64) -> u32 {
         let grant = &mut self.grants[user as usize];
         grant.revoked_at = grant.revoked_at.filter(|at| now < *at);
@@ -110,7 +93,7 @@ impl Service {
         grant.tokens
     }
 
-    /// Answers a refresh with the tokens of this number.
+    /// Handles a refresh with the tokens of this number.
     pub(crate) fn refresh(
         &mut self,
         user: u32,
@@ -122,66 +105,64 @@ impl Service {
         let outcome = match fate {
             Fate::Refreshed => {
                 let grant = &mut self.grants[user as usize];
-                // The old refresh token is spent.
                 grant.tokens += 1;
                 let new = grant.tokens;
-                Ok(answer(
+                response(
                     200,
-                    &format!(
+                    format!(
                         r#"{{"access_token":"a{new}","refresh_token":"r{new}","expires_in":{LIFETIME}}}"#
                     ),
-                ))
+                )
             }
-            Fate::InvalidGrant => Ok(answer(400, r#"{"error":"invalid_grant"}"#)),
+            Fate::InvalidGrant => response(400, r#"{"error":"invalid_grant"}"#.into()),
             Fate::Throttled => {
-                let mut response = answer(429, "");
+                let mut response = response(429, String::new());
                 let seconds = MINUTE - now % MINUTE;
                 response
                     .headers_mut()
                     .insert(header::RETRY_AFTER, seconds.into());
-                Ok(response)
+                response
             }
-            Fate::ServerFault => Ok(answer(503, "")),
-            Fate::NotSent => Err(CallError::NotSent(Cause::new(CauseKind::Connect))),
+            Fate::ServerFault => response(503, String::new()),
+            Fate::NotSent => {
+                let failure = Failure::connect("connection refused");
+                return (fate, Err(CallError::NotSent(failure)));
+            }
         };
-        (fate, outcome)
+        (fate, Ok(outcome))
     }
 
     fn fate(&mut self, user: u32, now: u64, tokens: u32, random: &mut Rng) -> Fate {
-        if Self::outage().contains(&now) {
-            return if random.bool() {
-                Fate::NotSent
-            } else {
-                Fate::ServerFault
-            };
+        if OUTAGE.contains(&now) {
+            return *random
+                .choice(&[Fate::NotSent, Fate::ServerFault])
+                .expect("two");
         }
         if now / MINUTE != self.minute {
             self.minute = now / MINUTE;
             self.calls_this_minute = 0;
         }
         self.calls_this_minute += 1;
-        if self.calls_this_minute > self.calls_a_minute {
-            return Fate::Throttled;
-        }
-        let in_burst = self.bursts.iter().any(|burst| burst.contains(&now));
-        if in_burst && random.f64() < BURST_FAILURES {
-            return Fate::ServerFault;
-        }
-        if self.is_good(user, now, tokens) {
+        let in_burst = now % BURST_INTERVAL < BURST;
+        if self.calls_this_minute > self.calls_per_minute {
+            Fate::Throttled
+        } else if in_burst && random.f64() < BURST_FAILURES {
+            Fate::ServerFault
+        } else if self.is_valid(user, now, tokens) {
             Fate::Refreshed
         } else {
             Fate::InvalidGrant
         }
     }
 
-    /// How long an answer takes.
+    /// Returns how long a response takes.
     pub(crate) fn latency(random: &mut Rng) -> Duration {
         Duration::from_millis(random.u64(200..2_000))
     }
 }
 
-fn answer(status: u16, body: &str) -> Response<String> {
-    let mut response = Response::new(body.to_owned());
+fn response(status: u16, body: String) -> Response<String> {
+    let mut response = Response::new(body);
     *response.status_mut() = status.try_into().expect("a status");
     response
 }

@@ -1,79 +1,95 @@
-//! What is counted.
+//! The counts of a simulated week, and their table.
 
 use std::time::Duration;
 
+use dropbox_sign_oauth_benches::table::number;
+
 use crate::service::Fate;
 
-/// What came of a week.
+/// The counts of a week.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Tally {
-    /// Calls of the token endpoint, by what became of them.
-    pub(crate) refreshed: u64,
-    pub(crate) invalid_grant: u64,
-    pub(crate) throttled: u64,
-    pub(crate) server_fault: u64,
-    pub(crate) not_sent: u64,
-    pub(crate) per_minute: Vec<u32>,
-    /// Refreshed tokens that nobody used.
-    pub(crate) unused: u64,
-    /// Uses of a session, by how they came to a token.
-    pub(crate) uses: u64,
-    pub(crate) at_once: u64,
-    pub(crate) waited: u64,
-    pub(crate) failed: u64,
-    pub(crate) waiting: Duration,
-    pub(crate) longest_wait: Duration,
-    /// Access tokens that the service refused.
-    pub(crate) refused: u64,
-    /// Users who had to authorize again because they had taken their grant back.
-    pub(crate) revoked: u64,
-    /// Users who had to authorize again although their refresh token still worked.
-    pub(crate) lost_good_grants: u64,
+    /// Calls of the token endpoint by [`Fate`].
+    calls: [u32; 5],
+    per_minute: Vec<u32>,
+    /// Uses of a session, and how they got a token.
+    pub(crate) uses: u32,
+    pub(crate) cached: u32,
+    pub(crate) waited: u32,
+    pub(crate) failed: u32,
+    total_wait: Duration,
+    longest_wait: Duration,
+    /// Access tokens that the service rejected.
+    pub(crate) rejected: u32,
+    /// New authorizations after a revocation.
+    pub(crate) revoked: u32,
+    /// New authorizations although the refresh token was valid.
+    pub(crate) lost_grants: u32,
 }
 
 impl Tally {
     pub(crate) fn count(&mut self, fate: Fate, second: u64) {
-        let of_its_kind = match fate {
-            Fate::Refreshed => &mut self.refreshed,
-            Fate::InvalidGrant => &mut self.invalid_grant,
-            Fate::Throttled => &mut self.throttled,
-            Fate::ServerFault => &mut self.server_fault,
-            Fate::NotSent => &mut self.not_sent,
-        };
-        *of_its_kind += 1;
-        let minute = usize::try_from(second / 60).expect("a minute of some week");
+        self.calls[fate as usize] += 1;
+        let minute = usize::try_from(second / 60).expect("a minute of a week");
         if self.per_minute.len() <= minute {
             self.per_minute.resize(minute + 1, 0);
         }
         self.per_minute[minute] += 1;
     }
 
-    pub(crate) fn waited_for(&mut self, time: Duration) {
+    pub(crate) fn count_wait(&mut self, time: Duration) {
         self.waited += 1;
-        self.waiting += time;
+        self.total_wait += time;
         self.longest_wait = self.longest_wait.max(time);
     }
 
-    /// Calls of the token endpoint.
-    pub(crate) fn calls(&self) -> u64 {
-        self.refreshed + self.invalid_grant + self.throttled + self.server_fault + self.not_sent
-    }
-
-    /// The calls in a minute.
-    pub(crate) fn mean(&self) -> f64 {
+    /// The calls per minute.
+    fn mean(&self) -> f64 {
         let minutes = u32::try_from(self.per_minute.len()).unwrap_or(u32::MAX);
-        let calls: f64 = self.per_minute.iter().copied().map(f64::from).sum();
-        calls / f64::from(minutes.max(1))
-    }
-
-    /// In seconds, of those who waited.
-    pub(crate) fn mean_wait(&self) -> f64 {
-        let waited = u32::try_from(self.waited).unwrap_or(u32::MAX);
-        self.waiting.as_secs_f64() / f64::from(waited.max(1))
+        f64::from(self.per_minute.iter().sum::<u32>()) / f64::from(minutes)
     }
 
     /// The most calls in a minute.
     pub(crate) fn peak(&self) -> u32 {
         self.per_minute.iter().copied().max().unwrap_or_default()
     }
+
+    fn of(&self, fate: Fate) -> f64 {
+        self.calls[fate as usize].into()
+    }
+}
+
+/// A name, the digits after the point, and the value.
+type Row = (&'static str, usize, fn(&Tally) -> f64);
+
+const ROWS: [Row; 18] = [
+    ("calls of the token endpoint", 0, |it| {
+        it.calls.iter().sum::<u32>().into()
+    }),
+    ("- refreshed", 0, |it| it.of(Fate::Refreshed)),
+    ("- rate-limited (429)", 0, |it| it.of(Fate::Throttled)),
+    ("- failed (503)", 0, |it| it.of(Fate::ServerFault)),
+    ("- not sent (no connection)", 0, |it| it.of(Fate::NotSent)),
+    ("- `invalid_grant`", 0, |it| it.of(Fate::InvalidGrant)),
+    ("calls per minute, mean", 0, Tally::mean),
+    ("calls per minute, peak", 0, |it| it.peak().into()),
+    ("peak / mean", 2, |it| f64::from(it.peak()) / it.mean()),
+    ("uses of a session", 0, |it| it.uses.into()),
+    ("- had a valid token", 0, |it| it.cached.into()),
+    ("- waited for a refresh", 0, |it| it.waited.into()),
+    ("- failed, to be retried", 0, |it| it.failed.into()),
+    ("wait, mean, s", 2, |it| {
+        it.total_wait.as_secs_f64() / f64::from(it.waited)
+    }),
+    ("wait, longest, s", 2, |it| it.longest_wait.as_secs_f64()),
+    ("access tokens rejected (401)", 0, |it| it.rejected.into()),
+    ("authorized again, revoked", 0, |it| it.revoked.into()),
+    ("authorized again, not revoked", 0, |it| {
+        it.lost_grants.into()
+    }),
+];
+
+/// Returns the rows of the table.
+pub(crate) fn rows([a, b]: &[Tally; 2]) -> [[String; 3]; 18] {
+    ROWS.map(|(name, digits, of)| [name.into(), number(of(a), digits), number(of(b), digits)])
 }

@@ -1,30 +1,32 @@
-//! Time, and what happens in it.
+//! The simulated clock, and the events on it.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
     ops::ControlFlow,
+    sync::Arc,
     time::Duration,
 };
 
 use dropbox_sign_oauth::{
     App, CallError, Retry, Token, TokenRefresh, TokenSet, UnixTime,
-    session::{Job, Record, Refresh, Session, SessionError, SessionPolicy, Step, Swapped},
+    session::{
+        Background, Job, Outcome, Record, Refresh, Session, SessionError, SessionPolicy, Step,
+    },
 };
 use fastrand::Rng;
 use http::Response;
 
 use crate::{
-    options::Options,
-    service::{self, Fate, Service},
+    Options,
+    service::{self, Service},
     tally::Tally,
-    user,
 };
 
-/// The Unix time at which a week begins.
+/// The Unix time at which the week begins.
 const BEGIN: Duration = Duration::from_secs(1_700_000_000);
 
-/// How long it takes until all sessions have begun.
+/// The time within which all sessions begin.
 const MIGRATION: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct World {
@@ -41,41 +43,39 @@ pub(crate) struct World {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    /// Somebody uses the session.
+    /// The user's session is used.
     Use,
-    /// The answer to a refresh arrives.
-    Answer,
-    /// A refresh is sent again.
-    Resend,
+    /// The response to a refresh arrives, or its retry is due.
+    Refresh,
+    /// Work that has begun continues.
+    Continue,
 }
 
 struct User {
     session: Session,
     /// The store.
     stored: Option<Record>,
-    /// Since when somebody waits for a token.
     waits_since: Option<Duration>,
-    /// Whether anybody has used the current access token.
-    is_used: bool,
 }
 
-/// A refresh that is under way.
+/// A refresh in progress.
 struct Flight {
     refresh: Refresh,
-    retry: Option<Retry<TokenRefresh>>,
+    retry: Retry<TokenRefresh>,
+    /// The outcome of the attempt; `None` during the backoff.
     outcome: Option<Result<Response<String>, CallError>>,
 }
 
 impl World {
-    pub(crate) fn new(options: &Options, policy: SessionPolicy) -> Self {
+    pub(crate) fn new(options: Options, policy: SessionPolicy) -> Self {
         let mut random = Rng::with_seed(options.seed);
         let service = Service::new(options, &mut random);
-        let app = App::new("client-id", "client-secret").expect("constants");
+        let app = App::new("client-id", "client-secret").expect("valid settings");
+        let policy = Arc::new(policy);
         let users = (0..options.sessions).map(|_| User {
-            session: Session::new(app.clone(), policy),
+            session: Session::new(app.clone(), Arc::clone(&policy)),
             stored: None,
             waits_since: None,
-            is_used: true,
         });
         let users = users.collect();
         let mut world = Self {
@@ -90,7 +90,7 @@ impl World {
         };
         for user in 0..options.sessions {
             let start = MIGRATION.mul_f64(world.random.f64());
-            world.events.push(Reverse((start, user, Event::Use)));
+            world.after(start, user, Event::Use);
         }
         world
     }
@@ -101,8 +101,8 @@ impl World {
             match event {
                 Event::Use if at >= self.end => {}
                 Event::Use => self.use_session(user),
-                Event::Answer => self.answer(user),
-                Event::Resend => self.send(user),
+                Event::Refresh => self.continue_refresh(user),
+                Event::Continue => self.continue_work(user),
             }
         }
         self.tally
@@ -112,24 +112,34 @@ impl World {
         UnixTime::since_epoch(BEGIN + self.now)
     }
 
+    fn user(&mut self, user: u32) -> &mut User {
+        &mut self.users[user as usize]
+    }
+
     fn after(&mut self, delay: Duration, user: u32, event: Event) {
         let at = self.now.saturating_add(delay);
         self.events.push(Reverse((at, user, event)));
     }
 
     fn use_session(&mut self, user: u32) {
-        let until_next = user::until_next_use(user, &mut self.random);
+        let until_next = until_next_use(user, &mut self.random);
         self.after(until_next, user, Event::Use);
-        if self.users[user as usize].stored.is_none() {
+        if self.user(user).stored.is_none() {
             return self.authorize(user);
         }
         self.tally.uses += 1;
-        if self.users[user as usize].waits_since.is_some() {
-            // It shares the fate of the one who waits, and is counted with those who got one.
-            self.tally.waited_for(Duration::ZERO);
-            return;
+        if self.user(user).waits_since.is_some() {
+            // It shares the refresh of the use that waits already.
+            return self.tally.count_wait(Duration::ZERO);
         }
-        self.ask(user);
+        match self.poll(user) {
+            Step::Wait(_) => self.user(user).waits_since = Some(self.now),
+            Step::Ready(_) => {
+                self.tally.cached += 1;
+                self.use_token(user);
+            }
+            Step::Fail(error) => self.fail(user, &error),
+        }
     }
 
     /// The user authorizes, for the first time or again.
@@ -142,169 +152,192 @@ impl World {
             refresh_token: Some(token('r', number)),
             expires_at: Some(now.saturating_add(Duration::from_secs(service::LIFETIME))),
         };
-        let it = &mut self.users[user as usize];
+        let it = self.user(user);
         it.session.replace_tokens(now, entropy, tokens);
-        it.is_used = true;
-        let stored = self.poll(user);
-        assert!(matches!(stored, Step::Ready(_)), "the store never fails");
-    }
-
-    /// Somebody asks for a token, and uses it if there is one.
-    fn ask(&mut self, user: u32) {
-        let had_flight = self.flights.contains_key(&user);
         let step = self.poll(user);
-        let begun = !had_flight && self.flights.contains_key(&user);
-        match step {
-            // Whoever has it refreshed waits for that, as with both adapters.
-            _ if begun => self.users[user as usize].waits_since = Some(self.now),
-            Step::Wait(_) => self.users[user as usize].waits_since = Some(self.now),
-            Step::Ready(_) => {
-                self.tally.at_once += 1;
-                self.spend(user);
-            }
-            step => self.fail(user, &step),
-        }
+        assert!(matches!(step, Step::Ready(_)), "the store never fails");
     }
 
-    /// Uses the access token.
-    fn spend(&mut self, user: u32) {
-        let it = &mut self.users[user as usize];
-        it.is_used = true;
-        let record = it.session.record().expect("a token is there");
-        let access_token = record.tokens().access_token.clone();
-        let expires_at = record.tokens().expires_at.expect("it is always told");
-        let expires_at = expires_at.as_duration().saturating_sub(BEGIN).as_secs();
+    /// Sends a request with the access token.
+    fn use_token(&mut self, user: u32) {
+        let it = self.user(user);
+        let tokens = it.session.record().expect("a token").tokens().clone();
+        let expires_at = tokens.expires_at.expect("a lifetime").as_duration();
+        let expires_at = expires_at.saturating_sub(BEGIN).as_secs();
+        let now = self.now.as_secs();
         if self
             .service
-            .refuses(user, self.now.as_secs(), expires_at, &mut self.random)
+            .rejects(user, now, expires_at, &mut self.random)
         {
-            self.tally.refused += 1;
+            self.tally.rejected += 1;
             let now = self.time();
-            let it = &mut self.users[user as usize];
-            it.session.handle_refusal(now, &access_token);
-            // The request is sent once more with the next token, which is the same use. That the
-            // grant is gone, if it is, the next use finds out.
+            let session = &mut self.user(user).session;
+            session.handle_rejection(now, &tokens.access_token);
+            // The retry with the next token is the same use. The next use finds a revocation.
             drop(self.poll(user));
         }
     }
 
-    fn fail(&mut self, user: u32, step: &Step<Token>) {
-        let Step::Fail(SessionError::GrantGone { .. }) = step else {
+    fn fail(&mut self, user: u32, error: &SessionError) {
+        if !error.needs_authorization() {
             self.tally.failed += 1;
             return;
-        };
-        let number = self.number(user);
-        if self.service.is_good(user, self.now.as_secs(), number) {
-            self.tally.lost_good_grants += 1;
-        } else {
-            self.tally.revoked += 1;
         }
+        let number = self.number(user);
+        let is_lost = self.service.is_valid(user, self.now.as_secs(), number);
+        self.tally.lost_grants += u32::from(is_lost);
+        self.tally.revoked += u32::from(!is_lost);
         self.authorize(user);
     }
 
-    /// The number of the tokens that a session has.
+    /// Returns the number of the stored tokens.
     fn number(&self, user: u32) -> u32 {
         let record = self.users[user as usize].stored.as_ref();
         let refresh_token = record.and_then(|record| record.tokens().refresh_token.as_ref());
         let number = refresh_token.and_then(|token| token.expose().strip_prefix('r')?.parse().ok());
-        number.expect("tokens have numbers")
+        number.expect("a numbered token")
     }
 
-    /// Does what a session wants done, until it can be told what it says.
+    /// Starts a refresh if it is due, and returns what the user gets.
     fn poll(&mut self, user: u32) -> Step<Token> {
         let now = self.time();
+        let entropy = self.random.u64(..);
+        if let Some(job) = self.user(user).session.next_job(now, entropy) {
+            self.work(user, job);
+            self.continue_work(user);
+        }
+        self.user(user).session.poll(now)
+    }
+
+    /// Continues the work that has begun.
+    fn continue_work(&mut self, user: u32) {
+        let now = self.time();
         loop {
-            let it = &mut self.users[user as usize];
-            match it.session.poll(now) {
-                Step::Do(Job::Load(load)) => {
-                    let stored = it.stored.clone();
-                    it.session.handle_load(now, load, Ok::<_, String>(stored));
+            let entropy = self.random.u64(..);
+            match self.user(user).session.background(now, entropy) {
+                Background::Job(job) => self.work(user, job),
+                Background::Wait(_) if self.flights.contains_key(&user) => return,
+                Background::Wait(until) => {
+                    self.after(until.saturating_since(now), user, Event::Continue);
+                    return;
                 }
-                Step::Do(Job::Swap(swap)) => {
-                    let there = it.stored.as_ref().map(Record::version);
-                    let swapped = if there == swap.expected() {
-                        it.stored = Some(swap.record().clone());
-                        Swapped::Yes
-                    } else {
-                        Swapped::No
-                    };
-                    it.session.handle_swap(now, swap, Ok::<_, String>(swapped));
-                }
-                Step::Do(Job::Refresh(refresh)) => {
-                    let retry = Retry::new(refresh.operation(), refresh.retry(), now);
-                    let flight = Flight {
-                        refresh,
-                        retry: Some(retry),
-                        outcome: None,
-                    };
-                    // One that was given up goes on, and its answer comes to nobody.
-                    self.flights.insert(user, flight);
-                    self.send(user);
-                }
-                step => return step,
+                Background::Idle => break,
+            }
+        }
+        self.end_wait(user);
+    }
+
+    /// Does a job. The store responds at once, the service later.
+    fn work(&mut self, user: u32, job: Job) {
+        let now = self.time();
+        let it = self.user(user);
+        match job {
+            Job::Load(load) => {
+                let stored = it.stored.clone();
+                it.session.handle_load(now, load, Ok::<_, String>(stored));
+            }
+            Job::Swap(swap) => {
+                let version = it.stored.as_ref().map(Record::version);
+                let outcome = if version == swap.expected() {
+                    it.stored = Some(swap.record().clone());
+                    Outcome::Stored
+                } else {
+                    Outcome::Conflict
+                };
+                it.session.handle_swap(now, swap, Ok::<_, String>(outcome));
+            }
+            Job::Remove(remove) => {
+                it.stored = None;
+                it.session.handle_remove(now, remove, Ok::<_, String>(()));
+            }
+            Job::Refresh(refresh) => {
+                let retry = Retry::new(refresh.operation(), refresh.retry(), now);
+                self.send(user, refresh, retry);
             }
         }
     }
 
-    /// Sends a refresh, whose answer comes later.
-    fn send(&mut self, user: u32) {
+    /// Sends a refresh. Its response arrives later.
+    fn send(&mut self, user: u32, refresh: Refresh, retry: Retry<TokenRefresh>) {
+        let now = self.now.as_secs();
         let number = self.number(user);
-        let Some(flight) = self.flights.get_mut(&user) else {
-            return;
-        };
-        let (fate, outcome) =
-            self.service
-                .refresh(user, self.now.as_secs(), number, &mut self.random);
-        flight.outcome = Some(outcome);
-        self.tally.count(fate, self.now.as_secs());
-        if fate == Fate::Refreshed {
-            let it = &mut self.users[user as usize];
-            self.tally.unused += u64::from(!it.is_used);
-            it.is_used = false;
-        }
+        let (fate, outcome) = self.service.refresh(user, now, number, &mut self.random);
+        self.tally.count(fate, now);
+        let outcome = Some(outcome);
+        self.flights.insert(
+            user,
+            Flight {
+                refresh,
+                retry,
+                outcome,
+            },
+        );
         let latency = Service::latency(&mut self.random);
-        self.after(latency, user, Event::Answer);
+        self.after(latency, user, Event::Refresh);
     }
 
-    fn answer(&mut self, user: u32) {
+    fn continue_refresh(&mut self, user: u32) {
+        let Some(Flight {
+            refresh,
+            retry,
+            outcome,
+        }) = self.flights.remove(&user)
+        else {
+            return;
+        };
+        let Some(outcome) = outcome else {
+            return self.send(user, refresh, retry);
+        };
         let now = self.time();
         let entropy = self.random.u64(..);
-        let Some(mut flight) = self.flights.remove(&user) else {
-            return;
-        };
-        let (Some(retry), Some(outcome)) = (flight.retry.take(), flight.outcome.take()) else {
-            return;
-        };
         match retry.handle(now, entropy, outcome) {
             ControlFlow::Continue(wait) => {
                 let delay = wait.delay();
-                flight.retry = Some(wait.resume());
-                self.flights.insert(user, flight);
-                self.after(delay, user, Event::Resend);
+                let (retry, outcome) = (wait.resume(), None);
+                self.flights.insert(
+                    user,
+                    Flight {
+                        refresh,
+                        retry,
+                        outcome,
+                    },
+                );
+                self.after(delay, user, Event::Refresh);
             }
             ControlFlow::Break(result) => {
-                let it = &mut self.users[user as usize];
-                it.session
-                    .handle_refresh(now, entropy, flight.refresh, result);
-                let waited = it.waits_since.take();
-                let step = self.poll(user);
-                if let Some(since) = waited {
-                    self.end_wait(user, since, step);
-                }
+                let session = &mut self.user(user).session;
+                session.handle_refresh(now, entropy, refresh, result);
+                self.continue_work(user);
             }
         }
     }
 
-    fn end_wait(&mut self, user: u32, since: Duration, step: Step<Token>) {
-        match step {
+    /// Ends the wait of a user, unless there is no token yet.
+    fn end_wait(&mut self, user: u32) {
+        let Some(since) = self.user(user).waits_since.take() else {
+            return;
+        };
+        match self.poll(user) {
             Step::Ready(_) => {
-                self.tally.waited_for(self.now.saturating_sub(since));
-                self.spend(user);
+                self.tally.count_wait(self.now.saturating_sub(since));
+                self.use_token(user);
             }
-            Step::Wait(_) => self.users[user as usize].waits_since = Some(since),
-            step => self.fail(user, &step),
+            Step::Wait(_) => self.user(user).waits_since = Some(since),
+            Step::Fail(error) => self.fail(user, &error),
         }
     }
+}
+
+/// Returns the time until the next use, independent of the last: a fifth of the users come twice an
+/// hour on average, three fifths every six hours, and a fifth every three days.
+fn until_next_use(user: u32, random: &mut Rng) -> Duration {
+    let mean = match user % 5 {
+        0 => Duration::from_secs(30 * 60),
+        1..=3 => Duration::from_secs(6 * 60 * 60),
+        _ => Duration::from_secs(3 * 24 * 60 * 60),
+    };
+    // The logarithm of 0 would be infinite.
+    mean.mul_f64(-(1.0 - random.f64()).ln())
 }
 
 fn token(kind: char, number: u32) -> Token {

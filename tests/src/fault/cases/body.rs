@@ -1,20 +1,15 @@
-//! The head is right, and the body does not keep to it, has no end, or is not what it should be.
+//! The head is right, and the body is incomplete, endless, too large or encoded.
 
 use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 
 use super::{
-    BODY_LIMIT, Case, DRIP, Group, JSON, MALFORMED, MALFORMED_OR_UNKNOWN, OK, Outcome, PACE,
-    REDIRECT, REJECTED, SERVER_FAULT, Script, THROTTLED, TOKENS, TOO_LARGE, UNKNOWN, answered,
-    honest, response,
+    BODY_LIMIT, Case, DRIP, Group, JSON, MALFORMED, MALFORMED_OR_UNKNOWN, OK, OK_OR_UNKNOWN,
+    Outcome, PACE, REDIRECT, REJECTED, SERVER_FAULT, Script, THROTTLED, TOKENS, TOO_LARGE, UNKNOWN,
+    UNKNOWN_OR_TOO_LARGE, responds, response, tokens,
 };
-use crate::{
-    fault::{case::Origin, script::Values},
-    tls::Leaf,
-};
-
-const UNKNOWN_OR_TOO_LARGE: &[Outcome] = &[Outcome::Unknown, Outcome::TooLarge];
+use crate::peer::Values;
 
 /// A body that ends with the connection.
 const CLOSE_DELIMITED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
@@ -23,7 +18,7 @@ const CLOSE_DELIMITED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
                        Transfer-Encoding: chunked\r\n\r\n";
 
-/// Tokens, but for their end.
+/// The start of an object with tokens.
 const HALF: &str = r#"{"access_token":"{access_token}","refresh_"#;
 
 /// Tokens without a template, to be compressed.
@@ -31,9 +26,9 @@ const COMPRESSIBLE: &str = r#"{"access_token":"NWNiOTMx","token_type":"Bearer"}"
 
 pub(super) fn cases() -> Vec<Case> {
     [
-        lengths(),
+        incomplete(),
+        complete_objects(),
         chunks(),
-        close_delimited(),
         sizes(),
         codings(),
         of_errors(),
@@ -41,178 +36,221 @@ pub(super) fn cases() -> Vec<Case> {
     .concat()
 }
 
-fn script(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
-    Case::new(Group::Body, name, expected).plays([script])
+fn case(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
+    Case::new(Group::Body, name, expected, [script])
 }
 
-fn over_tls(name: &'static str, expected: &'static [Outcome], plays: Script) -> Case {
-    script(name, expected, plays).at(Origin::Https(Leaf::Valid))
+fn whole(name: &'static str, expected: &'static [Outcome], response: impl Into<Vec<u8>>) -> Case {
+    case(name, expected, responds(response))
 }
 
-fn answer(name: &'static str, expected: &'static [Outcome], answer: impl Into<Vec<u8>>) -> Case {
-    answered(Group::Body, name, answer, expected)
+/// The peer sends `response`, and then the same bytes without end.
+fn endless(response: impl Into<Vec<u8>>, bytes: &str) -> Script {
+    responds(response).repeat(bytes.repeat(16 * 1024 / bytes.len()), PACE)
 }
 
-/// The server reads the request, and sends the beginning of its answer.
-fn begun(answer: impl Into<Vec<u8>>) -> Script {
-    Script::new().read_request().send(answer)
+/// A response whose declared length is ten times the length of `body`.
+fn short(body: &str) -> Script {
+    responds(response("200 OK", JSON, body).replace("{length}", "{length}0"))
 }
 
-/// … and then the same bytes without end.
-fn endless(answer: impl Into<Vec<u8>>, bytes: &str) -> Script {
-    begun(answer).repeat(bytes.repeat(16 * 1024 / bytes.len()), PACE)
+/// One chunk of a chunked body.
+fn chunk(extension: &str, bytes: &[u8]) -> Vec<u8> {
+    let size = format!("{:x}{extension}\r\n", bytes.len());
+    [size.as_bytes(), bytes, b"\r\n"].concat()
 }
 
-fn lengths() -> Vec<Case> {
-    let short = || begun(honest().replace("{length}", "{length}0"));
+/// The only variation, whose lengths are known once the values are.
+fn once(n: usize, script: impl FnOnce() -> Script) -> Option<Vec<Script>> {
+    (n == 0).then(|| vec![script()])
+}
+
+fn incomplete() -> Vec<Case> {
+    let half = || responds(CLOSE_DELIMITED).send(HALF);
+    let drip = responds(CLOSE_DELIMITED).send_in_chunks(TOKENS, 1, DRIP);
     vec![
-        script("body-cut", UNKNOWN, short().close()),
-        over_tls("body-cut-over-tls", UNKNOWN, short().close()),
-        script("body-reset", UNKNOWN, short().reset()),
-        script("body-stalls", UNKNOWN, short()).waits(),
-        answer("body-empty", MALFORMED, response("200 OK", JSON, "")),
-        // The lengths of both answers are known once the values are.
-        Case::new(Group::Body, "bytes-after-the-body", OK).varies(|n, values| {
-            let answer = values.render(honest().as_bytes());
-            let both = [&answer[..], b"HTTP/1.1 200 OK\r\n\r\n"].concat();
-            (n == 0).then(|| vec![begun(both)])
+        case("body-cut", UNKNOWN, short(HALF).close()),
+        case("body-cut-over-tls", UNKNOWN, short(HALF).close()).over_tls(),
+        case("body-reset", UNKNOWN, short(HALF).reset()),
+        case("body-stalls", UNKNOWN, short(HALF)).waits(),
+        case("body-drip", UNKNOWN, drip).waits(),
+        case("close-delimited-cut", MALFORMED_OR_UNKNOWN, half().close()),
+        case(
+            "close-delimited-cut-over-tls",
+            MALFORMED_OR_UNKNOWN,
+            half().fin(),
+        )
+        .over_tls(),
+        case(
+            "close-delimited-reset",
+            MALFORMED_OR_UNKNOWN,
+            half().reset(),
+        ),
+        case(
+            "close-delimited-empty",
+            MALFORMED,
+            responds(CLOSE_DELIMITED).close(),
+        ),
+        whole("body-empty", MALFORMED, response("200 OK", JSON, "")),
+        whole(
+            "body-empty-chunked",
+            MALFORMED,
+            [CHUNKED, "0\r\n\r\n"].concat(),
+        ),
+    ]
+}
+
+/// The delivery breaks off after a complete object: nothing that could follow changes its meaning.
+fn complete_objects() -> Vec<Case> {
+    vec![
+        case(
+            "close-delimited",
+            OK,
+            responds(CLOSE_DELIMITED).send(TOKENS).close(),
+        ),
+        case("complete-object-then-cut", OK, short(TOKENS).close()),
+        case(
+            "complete-object-then-cut-over-tls",
+            OK,
+            short(TOKENS).close(),
+        )
+        .over_tls(),
+        case(
+            "complete-object-then-no-close-notify",
+            OK,
+            responds(CLOSE_DELIMITED).send(TOKENS).fin(),
+        )
+        .over_tls(),
+        case(
+            "complete-object-then-reset",
+            OK,
+            short(TOKENS).pause(DRIP).reset(),
+        ),
+        case("complete-object-then-silence", OK, short(TOKENS)).waits(),
+        Case::new(
+            Group::Body,
+            "complete-object-without-the-last-chunk",
+            OK,
+            [],
+        )
+        .varies(|n, values| {
+            let chunk = chunk("", &values.render(TOKENS.as_bytes()));
+            once(n, || responds(CHUNKED).send(chunk).close())
+        }),
+        Case::new(Group::Body, "bytes-after-the-body", OK, []).varies(|n, values| {
+            let response = values.render(tokens().as_bytes());
+            once(n, || {
+                responds([&response[..], b"HTTP/1.1 200 OK\r\n\r\n"].concat())
+            })
         }),
     ]
 }
 
 fn chunks() -> Vec<Case> {
     let chunked = |chunks: &str| [CHUNKED, chunks].concat();
-    let cut = |chunks| begun(chunked(chunks)).close();
     vec![
-        Case::new(Group::Body, "chunked", OK).varies(|n, values| {
+        Case::new(Group::Body, "chunked", OK, []).varies(|n, values| {
             let body = values.render(TOKENS.as_bytes());
             let pieces: Vec<_> = body.chunks(7).map(|piece| chunk(";x=y", piece)).collect();
-            let body = [&pieces.concat()[..], b"0\r\nX: x\r\n\r\n"].concat();
-            (n == 0).then(|| vec![begun(CHUNKED).send(body)])
+            once(n, || {
+                responds(CHUNKED).send([&pieces.concat()[..], b"0\r\nX: x\r\n\r\n"].concat())
+            })
         }),
-        answer(
+        whole(
             "chunk-size-garbage",
             UNKNOWN,
-            chunked("zz\r\n{}\r\n0\r\n\r\n"),
+            chunked("zz\r\n{\r\n0\r\n\r\n"),
         ),
-        answer(
+        whole(
             "chunk-size-overflow",
             UNKNOWN,
-            chunked("10000000000000002\r\n{}\r\n0\r\n\r\n"),
+            chunked("10000000000000002\r\n{\r\n0\r\n\r\n"),
         ),
-        answer(
+        whole(
             "chunk-without-line-end",
             UNKNOWN,
-            chunked("2\r\n{}0\r\n\r\n"),
+            chunked("1\r\n{0\r\n\r\n"),
         ),
-        script("chunk-cut", UNKNOWN, cut("ff\r\n{\"access_token\":")),
-        script("chunks-without-the-last", UNKNOWN, cut("2\r\n{}\r\n")),
-        script(
+        case(
+            "chunk-cut",
+            UNKNOWN,
+            responds(chunked("ff\r\n{\"access_token\":")).close(),
+        ),
+        case(
             "chunked-drip",
             UNKNOWN,
-            begun(CHUNKED).repeat("1\r\n \r\n", DRIP),
+            responds(CHUNKED).repeat("1\r\n \r\n", DRIP),
         )
         .waits(),
-        script(
+        case(
             "chunk-extension-endless",
             UNKNOWN_OR_TOO_LARGE,
             endless(chunked("1;"), "x"),
         ),
-        script(
-            "trailers-endless",
-            UNKNOWN_OR_TOO_LARGE,
-            endless(chunked("2\r\n{}\r\n0\r\n"), "X: x\r\n"),
-        )
-        .waits(),
-        answer("body-empty-chunked", MALFORMED, chunked("0\r\n\r\n")),
-    ]
-}
-
-fn chunk(extension: &str, bytes: &[u8]) -> Vec<u8> {
-    let size = format!("{:x}{extension}\r\n", bytes.len());
-    [size.as_bytes(), bytes, b"\r\n"].concat()
-}
-
-fn close_delimited() -> Vec<Case> {
-    let half = || begun(CLOSE_DELIMITED).send(HALF);
-    let drip = begun(CLOSE_DELIMITED).send_in_chunks(TOKENS, 1, DRIP);
-    vec![
-        script(
-            "close-delimited",
-            OK,
-            begun(CLOSE_DELIMITED).send(TOKENS).close(),
-        ),
-        script("close-delimited-cut", MALFORMED_OR_UNKNOWN, half().close()),
-        over_tls(
-            "close-delimited-cut-over-tls",
-            MALFORMED_OR_UNKNOWN,
-            half().fin(),
-        ),
-        script(
-            "close-delimited-reset",
-            MALFORMED_OR_UNKNOWN,
-            half().reset(),
-        ),
-        script(
-            "close-delimited-empty",
-            MALFORMED,
-            begun(CLOSE_DELIMITED).close(),
-        ),
-        script("body-drip", UNKNOWN, drip).waits(),
+        Case::new(Group::Body, "trailers-endless", OK_OR_UNKNOWN, [])
+            .varies(|n, values| {
+                let chunks = [
+                    chunk("", &values.render(TOKENS.as_bytes())),
+                    b"0\r\n".into(),
+                ];
+                once(n, || {
+                    endless([CHUNKED.as_bytes(), &chunks.concat()].concat(), "X: x\r\n")
+                })
+            })
+            .waits(),
     ]
 }
 
 fn sizes() -> Vec<Case> {
-    let declared = |length| honest().replace("{length}", length);
+    let declared = |length| tokens().replace("{length}", length);
     let spaces = String::from_utf8_lossy(&chunk("", &[b' '; 4096])).into_owned();
     vec![
-        answer("content-length-10^12", TOO_LARGE, declared("1000000000000")),
-        answer(
+        whole("content-length-10^12", TOO_LARGE, declared("1000000000000")),
+        whole(
             "content-length-10^30",
             UNKNOWN_OR_TOO_LARGE,
             declared("1000000000000000000000000000000"),
         ),
-        script(
+        case(
             "1-gib-of-spaces",
             TOO_LARGE,
             endless(declared("1073741824"), " "),
         ),
-        script("endless-body", TOO_LARGE, endless(CLOSE_DELIMITED, " ")),
-        over_tls(
+        case("endless-body", TOO_LARGE, endless(CLOSE_DELIMITED, " ")),
+        case(
             "endless-body-over-tls",
             TOO_LARGE,
             endless(CLOSE_DELIMITED, " "),
-        ),
-        script("endless-chunks", TOO_LARGE, endless(CHUNKED, &spaces)),
-        Case::new(Group::Body, "body-of-the-limit", OK)
-            .varies(|n, values| padded(n, BODY_LIMIT, values)),
-        Case::new(Group::Body, "body-above-the-limit", TOO_LARGE)
-            .varies(|n, values| padded(n, BODY_LIMIT + 1, values)),
+        )
+        .over_tls(),
+        case("endless-chunks", TOO_LARGE, endless(CHUNKED, &spaces)),
+        Case::new(Group::Body, "body-of-the-limit", OK, [])
+            .varies(|n, values| once(n, || padded(BODY_LIMIT, values))),
+        Case::new(Group::Body, "body-above-the-limit", TOO_LARGE, [])
+            .varies(|n, values| once(n, || padded(BODY_LIMIT + 1, values))),
     ]
 }
 
-/// An honest body that is stretched to a length, which is not declared.
-fn padded(n: usize, len: usize, values: &Values) -> Option<Vec<Script>> {
+/// Tokens and spaces of `len` bytes, which are not declared.
+fn padded(len: usize, values: &Values) -> Script {
     let mut body = values.render(TOKENS.as_bytes());
     body.resize(len, b' ');
-    let body = [&chunk("", &body)[..], b"0\r\n\r\n"].concat();
-    (n == 0).then(|| vec![begun(CHUNKED).send(body)])
+    responds(CHUNKED).send([&chunk("", &body)[..], b"0\r\n\r\n"].concat())
 }
 
 fn codings() -> Vec<Case> {
     let encoding = |coding| format!("{JSON}Content-Encoding: {coding}\r\n");
     let coded = |coding| response("200 OK", &encoding(coding), TOKENS);
-    let gzipped = |headers: &str, body: &str| {
-        [response("200 OK", headers, "").into_bytes(), gzip(body)].concat()
+    let gzipped = |body: &str| {
+        let head = response("200 OK", &encoding("gzip"), "");
+        [head.into_bytes(), gzip(body)].concat()
     };
     let bomb = [COMPRESSIBLE, &" ".repeat(8 * 1024 * 1024)].concat();
     vec![
-        answer("gzip", MALFORMED, gzipped(&encoding("gzip"), COMPRESSIBLE)),
-        answer("gzip-bomb", MALFORMED, gzipped(&encoding("gzip"), &bomb)),
-        answer("gzip-undeclared", MALFORMED, gzipped(JSON, COMPRESSIBLE)),
-        answer("gzip-only-declared", MALFORMED, coded("gzip")),
-        answer("brotli-only-declared", MALFORMED, coded("br")),
-        answer("content-encoding-identity", OK, coded("identity")),
+        whole("gzip", MALFORMED, gzipped(COMPRESSIBLE)),
+        whole("gzip-bomb", MALFORMED, gzipped(&bomb)),
+        whole("gzip-only-declared", MALFORMED, coded("gzip")),
+        whole("content-encoding-identity", OK, coded("identity")),
     ]
 }
 
@@ -220,44 +258,39 @@ fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     let written = encoder.write_all(text.as_bytes());
     let bytes = written.and_then(|()| encoder.finish());
-    bytes.expect("a vector takes all bytes")
+    bytes.expect("a vector accepts all bytes")
 }
 
-/// A status that means an error stays one, whatever becomes of its body.
+/// An error status is enough, whatever happens to the body.
 fn of_errors() -> Vec<Case> {
-    let short = |status| begun(response(status, "", "<html>").replace("{length}", "999"));
+    let short = |status| responds(response(status, "", "<html>").replace("{length}", "999"));
     let unbounded = |status, header| endless(format!("HTTP/1.1 {status}\r\n{header}\r\n"), " ");
+    let huge = response("500 Internal Server Error", "", "").replace("{length}", "1000000000000");
     vec![
-        script(
+        case(
             "body-of-400-cut",
             REJECTED,
             short("400 Bad Request").close(),
         ),
-        script(
+        case(
             "body-of-400-reset",
             REJECTED,
             short("400 Bad Request").reset(),
         ),
-        script("body-of-400-stalls", REJECTED, short("400 Bad Request")).waits(),
-        script(
+        case("body-of-400-stalls", REJECTED, short("400 Bad Request")).waits(),
+        case(
             "body-of-429-stalls",
             THROTTLED,
             short("429 Too Many Requests"),
         )
         .waits(),
-        script(
-            "body-of-500-declared-10^12",
-            SERVER_FAULT,
-            begun(
-                response("500 Internal Server Error", "", "").replace("{length}", "1000000000000"),
-            ),
-        ),
-        script(
+        whole("body-of-500-declared-10^12", SERVER_FAULT, huge),
+        case(
             "body-of-503-endless",
             SERVER_FAULT,
             unbounded("503 Service Unavailable", ""),
         ),
-        script(
+        case(
             "body-of-307-endless",
             REDIRECT,
             unbounded("307 Temporary Redirect", "Location: {trap}/oauth/token\r\n"),

@@ -1,4 +1,4 @@
-//! No connection comes about, so nothing of the request is sent.
+//! No connection is established, so nothing of the request is sent.
 
 use super::{Case, Group, NOT_SENT, Script};
 use crate::{
@@ -13,19 +13,23 @@ const PLAIN_HTTP: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: {length}\r
                           Client sent an HTTP request to an HTTPS server.\n";
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, origin| Case::new(Group::Connect, name, NOT_SENT).at(origin);
-    let handshake = |name, script| case(name, Origin::HttpsWithoutTls).plays([script]);
-    // A server that is reached in spite of its certificate gets the request, which is counted.
-    let certificate = |name, origin| case(name, origin).plays([Script::new()]);
+    let case = |name, origin| Case::new(Group::Connect, name, NOT_SENT, []).at(origin);
+    // A peer that accepts the request anyway: what it receives is counted.
+    let peer =
+        |name, origin, script| Case::new(Group::Connect, name, NOT_SENT, [script]).at(origin);
+    let certificate = |name, origin| peer(name, origin, Script::new());
+    let handshake = |name, script| peer(name, Origin::HttpsWithoutTls, script);
     let hello = || Script::new().read(1);
     vec![
         case("refused", Origin::Refused),
         case("name-not-found", Origin::Unresolved(Resolution::NotFound)),
         case("resolver-hangs", Origin::Unresolved(Resolution::Hangs)).waits(),
         case("syn-black-hole", Origin::BlackHole).waits(),
-        // A server that is reached in spite of that gets the request, which is counted.
-        case("http-to-another-host", Origin::NotLoopback)
-            .plays([Script::new().read_request().fin()]),
+        peer(
+            "http-to-another-host",
+            Origin::NotLoopback,
+            Script::new().read_request().fin(),
+        ),
         certificate("certificate-untrusted", Origin::HttpsUntrusted),
         certificate("certificate-expired", Origin::Https(Leaf::Expired)),
         certificate(

@@ -1,55 +1,45 @@
-//! The request goes out, at least in part, and what then happens is no answer to it.
+//! The request is sent, at least in part, and no response to it follows.
+
+use std::time::Duration;
 
 use super::{
-    Case, DRIP, Group, OK, Outcome, REJECTED, Script, UNKNOWN, UNKNOWN_OR_NOT_SENT, honest,
-    response,
+    Case, DRIP, Group, OK, OK_OR_UNKNOWN, Outcome, REJECTED, REJECTED_OR_UNKNOWN, Script, UNKNOWN,
+    UNKNOWN_OR_NOT_SENT, request, responds, response, tokens,
 };
-use crate::{
-    fault::case::{Kind, Origin},
-    tls::Leaf,
-};
+use crate::fault::case::Kind;
 
-const REJECTED_OR_UNKNOWN: &[Outcome] = &[Outcome::Rejected, Outcome::Unknown];
+/// A response that was not requested, with the tokens of another user.
+const UNSOLICITED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                           Content-Length: {length}\r\n\r\n{\"access_token\":\"another's\"}";
 
-/// A refresh may ride on a kept connection, and then its fate is that connection's.
-const OK_OR_LOST: &[Outcome] = &[Outcome::Ok, Outcome::Unknown, Outcome::NotSent];
+const CODES: &[Kind] = &[Kind::Generate, Kind::Generate];
+const REFRESH: &[Kind] = &[Kind::Generate, Kind::Refresh];
 
-/// An answer that nobody asked for, with tokens of somebody else.
-const OF_ANOTHER_CALL: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
-                               Content-Length: {length}\r\n\r\n{\"access_token\":\"another's\"}";
+/// The idle timeout of a server's pooled connections, and a longer pause of the client.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(100);
+const IDLE: Duration = Duration::from_millis(300);
 
 pub(super) fn cases() -> Vec<Case> {
-    [single(), early_answers(), sequences()].concat()
+    [single(), early_responses(), sequences()].concat()
 }
 
 fn case(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
-    Case::new(Group::Exchange, name, expected).plays([script])
-}
-
-fn over_tls(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
-    case(name, expected, script).at(Origin::Https(Leaf::Valid))
-}
-
-fn request() -> Script {
-    Script::new().read_request()
+    Case::new(Group::Exchange, name, expected, [script])
 }
 
 fn exchange() -> Script {
-    request().send(honest())
+    responds(tokens())
 }
 
 fn single() -> Vec<Case> {
     let slowly = Script::new().read(1).read(1).read_request();
+    let slowly = slowly.send_in_chunks(tokens(), 64, DRIP / 25);
     let mid_request = || Script::new().read(20).reset();
     vec![
-        case("honest", OK, exchange()),
-        case(
-            "honest-slowly",
-            OK,
-            slowly.send_in_chunks(honest(), 64, DRIP / 25),
-        ),
-        over_tls("honest-over-tls", OK, exchange().close()),
-        over_tls("honest-over-tls-without-close-notify", OK, exchange().fin()),
+        case("ordinary", OK, exchange()),
+        case("ordinary-slowly", OK, slowly),
+        case("ordinary-over-tls", OK, exchange().close()).over_tls(),
+        case("ordinary-without-close-notify", OK, exchange().fin()).over_tls(),
         case("fin-on-accept", UNKNOWN_OR_NOT_SENT, Script::new().fin()),
         case(
             "reset-on-accept",
@@ -62,21 +52,23 @@ fn single() -> Vec<Case> {
             UNKNOWN,
             Script::new().read_head().reset(),
         ),
-        over_tls("reset-in-the-request-over-tls", UNKNOWN, mid_request()),
+        case("reset-in-the-request-over-tls", UNKNOWN, mid_request()).over_tls(),
         case("fin-before-the-head", UNKNOWN, request().fin()),
         case("reset-before-the-head", UNKNOWN, request().reset()),
         case("silence", UNKNOWN, request()).waits(),
-        over_tls("silence-over-tls", UNKNOWN, request()).waits(),
+        case("silence-over-tls", UNKNOWN, request())
+            .over_tls()
+            .waits(),
         case("caller-gives-up", UNKNOWN, request())
             .waits()
             .gives_up(),
     ]
 }
 
-fn early_answers() -> Vec<Case> {
-    let answer = response("400 Bad Request", "Connection: close\r\n", "");
-    let after_head = Script::new().read_head().send(answer.clone());
-    let after_method = Script::new().read(5).send(answer);
+fn early_responses() -> Vec<Case> {
+    let rejection = response("400 Bad Request", "Connection: close\r\n", "");
+    let after_head = Script::new().read_head().send(rejection.clone());
+    let after_method = Script::new().read(5).send(rejection);
     vec![
         case(
             "early-400-before-the-body-is-read",
@@ -96,42 +88,77 @@ fn early_answers() -> Vec<Case> {
     ]
 }
 
-/// Two calls by one client. A code does not ride on the connection that the first call left; what
-/// a refresh does is the transport's choice.
+/// Two calls by one client. A code never reuses the connection of the first call. A refresh may,
+/// and is sent once more on a new connection if the pooled one was closed.
 fn sequences() -> Vec<Case> {
-    let code = |name, expected, scripts: [Script; 2]| {
-        Case::new(Group::Exchange, name, expected)
-            .calls(&[Kind::Generate, Kind::Generate])
-            .plays(scripts)
+    let pair = |name, expected, calls, first| {
+        Case::new(Group::Exchange, name, expected, [first, exchange()]).calls(calls)
     };
-    let refresh = |name, expected, scripts| {
-        code(name, expected, scripts).calls(&[Kind::Generate, Kind::Refresh])
-    };
-    let stale = || [exchange().close(), exchange()];
-    let dying = || [exchange().read_request().fin(), request().fin()];
-    // In one write: what came after the request was sent could not be told from its answer.
-    let talkative = |case: Case| {
+    let closed = || exchange().close();
+    let times_out = || exchange().pause(IDLE_TIMEOUT).close();
+    let fin_after_request = || exchange().read_request().fin();
+    // In one write: a later one could not be told from the response to the next request.
+    let unsolicited = |case: Case| {
         case.varies(|n, values| {
-            let answer = values.render(honest().as_bytes());
-            let both = [answer, values.render(OF_ANOTHER_CALL.as_bytes())].concat();
-            (n == 0).then(|| vec![request().send(both), exchange()])
+            let both = [tokens(), UNSOLICITED.into()].map(|text| values.render(text.as_bytes()));
+            (n == 0).then(|| vec![responds(both.concat()), exchange()])
         })
     };
     vec![
-        code("stale-kept-connection", OK, stale()),
-        code(
-            "stale-kept-connection-reset",
+        pair("pooled-connection-closed-code", OK, CODES, closed()),
+        pair(
+            "pooled-connection-reset-code",
             OK,
-            [exchange().reset(), exchange()],
+            CODES,
+            exchange().reset(),
         ),
-        refresh("stale-kept-connection-refresh", OK_OR_LOST, stale()),
-        code("kept-connection-fin-after-request", UNKNOWN, dying()),
-        refresh("kept-connection-fin-after-refresh", UNKNOWN, dying()),
-        talkative(code("kept-connection-answers-unasked", OK, stale())),
-        talkative(refresh(
-            "kept-connection-answers-refresh-unasked",
-            OK_OR_LOST,
-            stale(),
+        pair("pooled-connection-timed-out-code", OK, CODES, times_out()).idle(IDLE),
+        pair("pooled-connection-closed-refresh", OK, REFRESH, closed()),
+        pair(
+            "pooled-connection-reset-refresh",
+            OK,
+            REFRESH,
+            exchange().reset(),
+        ),
+        pair(
+            "pooled-connection-timed-out-refresh",
+            OK,
+            REFRESH,
+            times_out(),
+        )
+        .idle(IDLE),
+        pair(
+            "pooled-connection-fin-after-code",
+            OK,
+            CODES,
+            fin_after_request(),
+        ),
+        pair(
+            "pooled-connection-fin-after-refresh",
+            OK,
+            REFRESH,
+            fin_after_request(),
+        ),
+        Case::new(
+            Group::Exchange,
+            "second-connection-fin-after-code",
+            UNKNOWN,
+            [exchange(), request().fin()],
+        )
+        .calls(CODES),
+        Case::new(
+            Group::Exchange,
+            "every-connection-fin-after-refresh",
+            UNKNOWN,
+            [exchange().close(), request().fin()],
+        )
+        .calls(REFRESH),
+        unsolicited(pair("unsolicited-response-code", OK, CODES, closed())),
+        unsolicited(pair(
+            "unsolicited-response-refresh",
+            OK_OR_UNKNOWN,
+            REFRESH,
+            closed(),
         )),
     ]
 }

@@ -1,0 +1,324 @@
+//! The outcome of a call: the error of every transport, and retries.
+
+pub(crate) mod limits;
+pub(crate) mod retry;
+
+use alloc::boxed::Box;
+use core::{error::Error as StdError, fmt, time::Duration};
+
+use http::StatusCode;
+
+use crate::{
+    operation::Replay,
+    plain_http::InsecureUri,
+    remedy::Remedy,
+    response::{error::Error, error_code::ErrorCode, rejection::Rejection, rejects_access_token},
+    time::UnixTime,
+};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why a call has no result. The variant says what is known about the request.
+///
+/// Both adapters return this error, and so can any other transport.
+#[derive(Debug)]
+pub enum CallError {
+    /// Provably nothing of the request reached the server. It is safe to send it again.
+    NotSent(Failure),
+    /// Some of the request may have reached the server, and no complete response arrived. A
+    /// request that is [`Replay::Never`] must not be sent again.
+    Unknown {
+        /// What failed.
+        failure: Failure,
+        /// Whether the request may be sent more than once.
+        replay: Replay,
+    },
+    /// The server responded, and this is what the response means.
+    Answered(Error),
+}
+
+impl CallError {
+    /// Returns the status of the response, if there was one and the error has it.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.answer()?.status()
+    }
+
+    /// Returns what the server said about the error, if it rejected or rate-limited the request or
+    /// failed.
+    #[must_use]
+    pub fn rejection(&self) -> Option<&Rejection> {
+        self.answer()?.rejection()
+    }
+
+    /// Returns how long the server asks to wait from `now`, if it does. At most
+    /// [`MAX_WAIT`](crate::MAX_WAIT).
+    #[must_use]
+    pub fn retry_after(&self, now: UnixTime) -> Option<Duration> {
+        self.rejection()?.wait(now)
+    }
+
+    /// Returns whether the call exceeded a time limit.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.failure().is_some_and(Failure::is_timeout)
+    }
+
+    /// Returns whether the server rejected the access token of the request (401).
+    #[must_use]
+    pub fn rejects_access_token(&self) -> bool {
+        self.status().is_some_and(rejects_access_token)
+    }
+
+    /// Returns whether the server rejected the code or refresh token (`invalid_grant`).
+    #[must_use]
+    pub fn is_invalid_grant(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered(Error::Rejected(rejection))
+                if rejection.code == Some(ErrorCode::InvalidGrant)
+        )
+    }
+
+    /// What a program can do about this error.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::NotSent(failure) if failure.is_insecure() => Remedy::FixConfiguration,
+            Self::Unknown {
+                replay: Replay::Never,
+                ..
+            } => Remedy::StartOver,
+            Self::NotSent(_) | Self::Unknown { .. } => Remedy::retry(None),
+            Self::Answered(error) => error.remedy(),
+        }
+    }
+
+    fn answer(&self) -> Option<&Error> {
+        match self {
+            Self::Answered(error) => Some(error),
+            Self::NotSent(_) | Self::Unknown { .. } => None,
+        }
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::NotSent(failure) | Self::Unknown { failure, .. } => Some(failure),
+            Self::Answered(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(failure) => write!(f, "the request was not sent: {failure}"),
+            Self::Unknown { failure, replay } => {
+                write!(f, "the request may have reached the server: {failure}")?;
+                match replay {
+                    Replay::Never => f.write_str("; the code may be spent"),
+                    Replay::Safe => Ok(()),
+                }
+            }
+            Self::Answered(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for CallError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::NotSent(failure) | Self::Unknown { failure, .. } => failure.source(),
+            Self::Answered(error) => error.source(),
+        }
+    }
+}
+
+impl From<Error> for CallError {
+    fn from(error: Error) -> Self {
+        Self::Answered(error)
+    }
+}
+
+/// What failed in a call without a complete response. The source is the error of the layer below.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    source: Option<BoxError>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Insecure(InsecureUri),
+    Connect,
+    ConnectTimeout(Duration),
+    Deadline(Duration),
+    Exchange,
+}
+
+impl Failure {
+    /// The URI must not receive a secret; nothing was attempted.
+    #[must_use]
+    pub fn insecure(error: InsecureUri) -> Self {
+        Self::new(Kind::Insecure(error), None)
+    }
+
+    /// Name resolution, TCP, TLS or the proxy failed.
+    #[must_use]
+    pub fn connect(source: impl Into<BoxError>) -> Self {
+        Self::new(Kind::Connect, Some(source.into()))
+    }
+
+    /// Connecting took longer than `limit`.
+    #[must_use]
+    pub fn connect_timeout(limit: Duration) -> Self {
+        Self::new(Kind::ConnectTimeout(limit), None)
+    }
+
+    /// No complete response arrived within `limit`.
+    #[must_use]
+    pub fn deadline(limit: Duration) -> Self {
+        Self::new(Kind::Deadline(limit), None)
+    }
+
+    /// The connection failed, or the data on it is not HTTP.
+    #[must_use]
+    pub fn exchange(source: impl Into<BoxError>) -> Self {
+        Self::new(Kind::Exchange, Some(source.into()))
+    }
+
+    fn new(kind: Kind, source: Option<BoxError>) -> Self {
+        Self { kind, source }
+    }
+
+    /// Returns whether a time limit was exceeded.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.kind, Kind::ConnectTimeout(_) | Kind::Deadline(_))
+    }
+
+    /// Returns whether the URI must not receive a secret.
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        matches!(self.kind, Kind::Insecure(_))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Insecure(error) => error.fmt(f),
+            Kind::Connect => f.write_str("connecting to the server failed"),
+            Kind::ConnectTimeout(limit) => write!(f, "connecting took longer than {limit:?}"),
+            Kind::Deadline(limit) => write!(f, "no complete response arrived within {limit:?}"),
+            Kind::Exchange => f.write_str("the connection failed"),
+        }
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use http::{Response, Uri};
+
+    use super::*;
+    use crate::{PlainHttp, json_body};
+
+    fn unknown(failure: Failure, replay: Replay) -> CallError {
+        CallError::Unknown { failure, replay }
+    }
+
+    #[test]
+    fn states_what_happened_and_the_remedy() {
+        let insecure = PlainHttp::default().check(&Uri::from_static("http://example.com"));
+        let limit = Duration::from_secs(30);
+        let retry = Remedy::Retry { after: limit };
+        let answered = Response::builder()
+            .status(503)
+            .header("retry-after", "7")
+            .body("");
+        let answered = json_body(&answered.unwrap(), &[]).unwrap_err();
+        for (error, message, is_timeout, remedy) in [
+            (
+                CallError::NotSent(Failure::insecure(insecure.unwrap_err())),
+                "the request was not sent: the URI is neither https nor http to a loopback host",
+                false,
+                Remedy::FixConfiguration,
+            ),
+            (
+                CallError::NotSent(Failure::connect("refused")),
+                "the request was not sent: connecting to the server failed",
+                false,
+                retry,
+            ),
+            (
+                CallError::NotSent(Failure::connect_timeout(limit)),
+                "the request was not sent: connecting took longer than 30s",
+                true,
+                retry,
+            ),
+            (
+                unknown(Failure::deadline(limit), Replay::Safe),
+                "the request may have reached the server: no complete response arrived within 30s",
+                true,
+                retry,
+            ),
+            (
+                unknown(Failure::exchange("reset"), Replay::Never),
+                "the request may have reached the server: the connection failed; the code may be \
+                 spent",
+                false,
+                Remedy::StartOver,
+            ),
+            (
+                CallError::Answered(answered),
+                "the server failed: 503 Service Unavailable",
+                false,
+                Remedy::Retry {
+                    after: Duration::from_secs(7),
+                },
+            ),
+        ] {
+            assert_eq!(error.to_string(), message);
+            assert_eq!(error.is_timeout(), is_timeout, "{message}");
+            assert_eq!(error.remedy(), remedy, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_source_is_the_error_below() {
+        let error = unknown(Failure::exchange("reset"), Replay::Safe);
+        assert_eq!(error.source().unwrap().to_string(), "reset");
+        assert!(
+            CallError::NotSent(Failure::deadline(Duration::ZERO))
+                .source()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn tells_rejected_tokens_and_grants() {
+        for (status, body, rejects_token, is_invalid_grant) in [
+            (401, "", true, false),
+            (401, r#"{"error":"invalid_grant"}"#, true, true),
+            (400, r#"{"error":"invalid_grant"}"#, false, true),
+            (200, r#"{"error":"invalid_grant"}"#, false, false),
+            (500, r#"{"error":"invalid_grant"}"#, false, false),
+        ] {
+            let response = Response::builder().status(status).body(body).unwrap();
+            let Err(error) = json_body(&response, &[]) else {
+                continue;
+            };
+            let error = CallError::from(error);
+            assert_eq!(error.rejects_access_token(), rejects_token, "{status}");
+            assert_eq!(error.is_invalid_grant(), is_invalid_grant, "{status}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Systems that fail.
+
+use std::error::Error as _;
+
+use tempfile::{TempDir, tempdir};
+
+use super::{step::failing, *};
+
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const ENOTSUP: i32 = 95;
+const EIO: i32 = 5;
+
+fn record(version: u64) -> Record {
+    let text = format!(
+        r#"{{"format":2,"version":{version},"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"on_rejection","at":null,"claim":null,"failures":0,"rejections":0,"access_token":"acc{version}","refresh_token":"ref","expires_at":null}}"#
+    );
+    Record::from_json(&text).unwrap()
+}
+
+fn store() -> (FileStore, TempDir) {
+    let folder = tempdir().unwrap();
+    (FileStore::open(folder.path()).unwrap(), folder)
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn open_finds_folders_in_which_records_cannot_be_stored() {
+    let folder = tempdir().unwrap();
+    for (step, error) in [
+        (Step::Rename, EBUSY),
+        (Step::Rename, EPERM),
+        (Step::Write, ENOSPC),
+        (Step::Write, EROFS),
+    ] {
+        let refused = failing(step, error, || FileStore::open(folder.path()).unwrap_err());
+        assert_eq!(
+            refused.to_string(),
+            format!("sessions cannot be stored in {}", folder.path().display())
+        );
+        let source = refused.source().unwrap().downcast_ref::<io::Error>();
+        assert_eq!(source.unwrap().raw_os_error(), Some(error));
+        assert_eq!(names(&folder), [""; 0]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_cannot_be_synced_still_stores() {
+    let (store, _folder) = store();
+    for (version, error) in [(1, EINVAL), (2, ENOTSUP), (3, EACCES)] {
+        let expected = Some(version - 1).filter(|expected| *expected > 0);
+        let outcome = failing(Step::SyncFolder, error, || {
+            store.compare_and_swap("key", expected, &record(version))
+        });
+        assert_eq!(outcome.unwrap(), Outcome::Stored);
+        assert_eq!(store.load("key").unwrap(), Some(record(version)));
+    }
+    failing(Step::SyncFolder, EINVAL, || store.remove("key")).unwrap();
+    // Whether the name survives a power failure is not known.
+    let unknown = failing(Step::SyncFolder, EIO, || {
+        store.compare_and_swap("key", None, &record(1))
+    });
+    assert!(matches!(unknown, Err(FileStoreError::Write { .. })));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_failed_write_keeps_the_old_record_and_leaves_nothing() {
+    let (store, folder) = store();
+    store.compare_and_swap("key", None, &record(1)).unwrap();
+    for (step, error) in [
+        (Step::Write, ENOSPC),
+        (Step::Write, EROFS),
+        (Step::Rename, EBUSY),
+    ] {
+        let outcome = failing(step, error, || {
+            store.compare_and_swap("key", Some(1), &record(2))
+        });
+        let failed = outcome.unwrap_err();
+        let path = folder.path().join("session-key.json");
+        assert_eq!(
+            failed.to_string(),
+            format!("writing {} failed", path.display())
+        );
+        assert_eq!(store.load("key").unwrap(), Some(record(1)));
+        assert_eq!(names(&folder), ["session-key.json"]);
+    }
+    assert_eq!(
+        store.compare_and_swap("key", Some(1), &record(2)).unwrap(),
+        Outcome::Stored
+    );
+}
+
+#[test]
+fn a_first_write_that_fails_leaves_no_record() {
+    let (store, _folder) = store();
+    failing(Step::Write, ENOSPC, || {
+        store.compare_and_swap("key", None, &record(1)).unwrap_err()
+    });
+    assert_eq!(store.load("key").unwrap(), None);
+    assert_eq!(
+        store.compare_and_swap("key", None, &record(1)).unwrap(),
+        Outcome::Stored
+    );
+}
+
+#[test]
+fn a_lock_that_is_held_is_waited_for_a_limited_time() {
+    let (store, _folder) = store();
+    let path = store.path("key").unwrap();
+    let held = lock(&path, true, Duration::ZERO).unwrap();
+    let error = lock(&path, true, Duration::ZERO).unwrap_err();
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "another process has held the lock for 0ns"
+    );
+    drop(held);
+    assert!(lock(&path, true, Duration::ZERO).unwrap().is_some());
+}
+
+#[test]
+fn a_lock_counts_for_the_file_that_is_there_now() {
+    let (store, _folder) = store();
+    let path = store.path("key").unwrap();
+    let held = lock(&path, true, Duration::ZERO).unwrap().unwrap();
+    // A cleaner removes the file, and another process stores a record.
+    fs::remove_file(&path).unwrap();
+    store.compare_and_swap("key", None, &record(7)).unwrap();
+    // The first one must not replace what it has not read.
+    let error = store.replace(&path, &held, &record(2)).unwrap_err();
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "the file was removed or replaced while it was locked"
+    );
+    assert_eq!(store.load("key").unwrap(), Some(record(7)));
+}

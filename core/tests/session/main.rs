@@ -1,0 +1,7 @@
+//! Tokens that stay valid, in every order of events.
+
+mod faults;
+mod random;
+mod service;
+mod steps;
+mod world;

@@ -1,0 +1,85 @@
+//! Both adapters through every fault. Their outcomes differ only where this file says so.
+
+use dropbox_sign_oauth_hyper as hyper;
+use dropbox_sign_oauth_testkit::{
+    conformance::{Conformance, Ending, Report},
+    fault::Outcome,
+};
+use dropbox_sign_oauth_ureq as ureq;
+
+const UNKNOWN: &[Outcome] = &[Outcome::Unknown];
+const MALFORMED: &[Outcome] = &[Outcome::Malformed];
+const OK: &[Outcome] = &[Outcome::Ok];
+
+/// How far a request got before the connection ended is up to the scheduling.
+const LOST: &[Outcome] = &[Outcome::Unknown, Outcome::NotSent];
+const EARLY: &[Outcome] = &[Outcome::Rejected, Outcome::Unknown];
+
+/// The outcomes of hyper and of ureq in the cases in which more than one is right, or in which they
+/// differ.
+const OUTCOMES: &[(&str, &[Outcome], &[Outcome])] = &[
+    ("fin-on-accept", LOST, LOST),
+    ("reset-on-accept", LOST, LOST),
+    ("early-400-then-reset", EARLY, EARLY),
+    ("unsolicited-response-refresh", OK, OK),
+    // RFC 9110 lets a 100 have headers; ureq rejects it.
+    ("interim-100-with-headers", OK, UNKNOWN),
+    ("space-before-a-colon", UNKNOWN, UNKNOWN),
+    ("switching-protocols", MALFORMED, MALFORMED),
+    ("status-999", MALFORMED, MALFORMED),
+    ("close-delimited-cut", MALFORMED, MALFORMED),
+    ("close-delimited-cut-over-tls", UNKNOWN, UNKNOWN),
+    ("close-delimited-reset", UNKNOWN, UNKNOWN),
+    ("chunk-extension-endless", UNKNOWN, UNKNOWN),
+    ("trailers-endless", OK, OK),
+    ("content-length-10^30", UNKNOWN, UNKNOWN),
+];
+
+fn run_hyper() -> Report {
+    Conformance::new("hyper").run_async(|setup| {
+        let transport = hyper::Transport::builder()
+            .deadline(setup.deadline())
+            .connect_timeout(setup.connect_timeout())
+            .body_limit(setup.body_limit())
+            .extra_root(setup.root_certificate().clone())
+            .build()
+            .expect("a valid root certificate");
+        async move |operation| transport.send(operation).await
+    })
+}
+
+fn run_ureq() -> Report {
+    Conformance::new("ureq")
+        .allow("interim-100-with-headers", Outcome::Unknown)
+        .run_blocking(|setup| {
+            let transport = ureq::Transport::builder()
+                .deadline(setup.deadline())
+                .connect_timeout(setup.connect_timeout())
+                .body_limit(setup.body_limit())
+                .extra_root(setup.root_certificate().clone())
+                .build()
+                .expect("a valid root certificate");
+            move |operation| transport.send(operation)
+        })
+}
+
+#[test]
+fn adapters_have_the_same_outcomes_but_where_named() {
+    let (hyper, ureq) = (run_hyper(), run_ureq());
+    println!("{hyper}\n{ureq}");
+    hyper.assert_conforms();
+    ureq.assert_conforms();
+    for (row, other) in hyper.rows.iter().zip(&ureq.rows) {
+        // A blocking call cannot be dropped, and ureq speaks no HTTP/2.
+        let (Ending::Outcome(hyper), Ending::Outcome(ureq)) = (&row.ending, &other.ending) else {
+            assert_eq!(other.ending, Ending::NotRun);
+            continue;
+        };
+        let named = OUTCOMES.iter().find(|(case, ..)| *case == row.case);
+        let is_right = match named {
+            Some((_, h, u)) => h.contains(hyper) && u.contains(ureq),
+            None => hyper == ureq && row.expected.len() == 1,
+        };
+        assert!(is_right, "{}: hyper {hyper}, ureq {ureq}", row.case);
+    }
+}

@@ -1,0 +1,300 @@
+//! `POST /oauth/token`.
+
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use dropbox_sign_oauth::Token;
+use dropbox_sign_oauth_testkit::sandbox::{CLIENT_ID, CLIENT_SECRET, Sandbox};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::client::{
+    FORM, JSON, MULTIPART, REFRESH, STATE, TOKEN, bad_request, bearer, error, flat, generate_body,
+    header, invalid, invalid_grant, log_in, missing, nested, post, post_as, post_json,
+    refresh_body, start, state, tokens, valid, with, wrong_client, wrong_header,
+};
+
+#[test]
+fn exchanges_a_code_in_three_encodings() {
+    const PART: &str = "Content-Disposition: form-data; name=\"";
+    let sandbox = Sandbox::start().unwrap();
+    let mut seen = Vec::new();
+    for (content_type, before, equals, between, after) in [
+        (JSON, "{\"", "\":\"", "\",\"", "\"}"),
+        (
+            "Application/JSON; charset=utf-8",
+            " { \"",
+            "\" : \"",
+            "\" , \"",
+            "\" } ",
+        ),
+        (FORM, "", "=", "&", ""),
+        (
+            MULTIPART,
+            &format!("--part\r\n{PART}"),
+            "\"\r\n\r\n",
+            &format!("\r\n--part\r\n{PART}"),
+            "\r\n--part--\r\n",
+        ),
+    ] {
+        let code = sandbox.issue_code(&state());
+        let members = [
+            ("client_id", CLIENT_ID),
+            ("client_secret", CLIENT_SECRET),
+            ("code", &code),
+            ("grant_type", "authorization_code"),
+            ("state", STATE),
+            ("unknown", "ignored"),
+        ];
+        let members = members.map(|(name, value)| [name, value].join(equals));
+        let body = format!("{before}{}{after}", members.join(between));
+        let response = post_as(&sandbox, TOKEN, content_type, &body);
+
+        let (access_token, refresh_token) = tokens(&response);
+        let refresh_token = refresh_token.unwrap();
+        assert_eq!(
+            *response.body(),
+            format!(
+                "{{\"access_token\":\"{access_token}\",\"token_type\":\"Bearer\",\
+                 \"refresh_token\":\"{refresh_token}\",\"expires_in\":86400,\
+                 \"state\":\"900e06e2\"}}"
+            )
+        );
+        assert_eq!(header(&response, "cache-control"), "no-store");
+        assert_eq!(header(&response, "pragma"), "no-cache");
+        assert_eq!(bearer(&sandbox, &access_token), valid());
+        for token in [access_token, refresh_token] {
+            assert!(Token::new(&token).is_ok());
+            assert!(!seen.contains(&token), "every token is new");
+            seen.push(token);
+        }
+    }
+}
+
+#[test]
+fn ignores_unknown_members_of_any_type() {
+    let sandbox = Sandbox::start().unwrap();
+    let mut body = generate_body(&sandbox);
+    body["test_mode"] = true.into();
+    body["metadata"] = json!({"code": 1, "list": [null]});
+    tokens(&post_json(&sandbox, TOKEN, &body));
+}
+
+#[test]
+fn rejects_unreadable_bodies() {
+    const CONTENT_TYPE: &str = "Content-Type must be application/json, \
+                                application/x-www-form-urlencoded or multipart/form-data";
+    let not_json = || bad_request("The body is not a JSON object");
+    let duplicate = |name| {
+        let description = format!("Parameter {name} is there more than once");
+        flat(400, "invalid_request", &description)
+    };
+    let sandbox = Sandbox::start().unwrap();
+    for (content_type, body, expected) in [
+        ("text/plain", "{}", bad_request(CONTENT_TYPE)),
+        ("", "{}", bad_request(CONTENT_TYPE)),
+        (JSON, "[]", not_json()),
+        (JSON, "{\"code\":\"canary\"", not_json()),
+        (JSON, "{} {}", not_json()),
+        (JSON, "{\"state\":\"\u{fffd}\",}", not_json()),
+        (
+            JSON,
+            "{\"state\":1}",
+            bad_request("Parameter state must be a string"),
+        ),
+        (
+            "multipart/form-data",
+            "x",
+            bad_request("Content-Type has no boundary of the multipart body"),
+        ),
+        (
+            MULTIPART,
+            "--part",
+            bad_request("The body is not multipart/form-data"),
+        ),
+        (
+            MULTIPART,
+            "--part\r\nContent-Disposition: form-data\r\n\r\n\r\n--part--\r\n",
+            bad_request("A part of the body has no name"),
+        ),
+        (JSON, r#"{"code":"1","cod\u0065":"1"}"#, duplicate("code")),
+        (FORM, "state=&state=1", duplicate("state")),
+    ] {
+        for path in [TOKEN, REFRESH] {
+            let response = post_as(&sandbox, path, content_type, body);
+            assert_eq!(error(&response), expected, "{content_type} {body}");
+        }
+    }
+}
+
+#[test]
+fn empty_body_lacks_the_client_id() {
+    let sandbox = Sandbox::start().unwrap();
+    for content_type in [JSON, FORM, MULTIPART, "text/plain", ""] {
+        let response = post_as(&sandbox, TOKEN, content_type, "");
+        assert_eq!(error(&response), missing("client_id"), "{content_type}");
+    }
+}
+
+#[test]
+fn rejects_an_invalid_exchange_without_using_the_code() {
+    let sandbox = Sandbox::start().unwrap();
+    for (member, value, expected) in [
+        ("client_id", None, missing("client_id")),
+        ("client_id", Some(""), missing("client_id")),
+        ("client_secret", None, missing("client_secret")),
+        ("code", None, missing("code")),
+        ("grant_type", None, missing("grant_type")),
+        ("state", None, missing("state")),
+        ("client_id", Some("x"), wrong_client()),
+        ("client_secret", Some("x"), wrong_client()),
+        ("code", Some("x"), invalid_grant("The code is unknown")),
+        (
+            "state",
+            Some("x"),
+            invalid_grant("The state is not the one of the authorization"),
+        ),
+        (
+            "grant_type",
+            Some("refresh_token"),
+            flat(
+                400,
+                "unsupported_grant_type",
+                "grant_type must be authorization_code here",
+            ),
+        ),
+    ] {
+        let body = generate_body(&sandbox);
+        let changed = with(body.clone(), member, value);
+        let response = post_json(&sandbox, TOKEN, &changed);
+        assert_eq!(error(&response), expected, "{member} {value:?}");
+        assert_eq!(header(&response, "cache-control"), "no-store");
+        let challenge = match response.status() {
+            StatusCode::UNAUTHORIZED => "Basic realm=\"Dropbox Sign sandbox\"",
+            _ => "",
+        };
+        assert_eq!(header(&response, "www-authenticate"), challenge);
+        tokens(&post_json(&sandbox, TOKEN, &body));
+    }
+}
+
+#[test]
+fn names_missing_parameters_in_the_vendors_order() {
+    let sandbox = Sandbox::start().unwrap();
+    let mut body = json!({});
+    for member in ["client_id", "client_secret", "code", "grant_type", "state"] {
+        for value in [None, Some(Value::Null)] {
+            if let Some(value) = value {
+                body[member] = value;
+            }
+            let response = post_json(&sandbox, TOKEN, &body);
+            assert_eq!(error(&response), missing(member));
+        }
+        body[member] = "x".into();
+    }
+}
+
+#[test]
+fn errors_are_nested_on_request() {
+    let sandbox = start(Sandbox::builder().nested_errors());
+    let body = with(generate_body(&sandbox), "code", Some("x"));
+    let response = post_json(&sandbox, TOKEN, &body);
+    let expected = nested(400, "invalid_grant", "The code is unknown");
+    assert_eq!(error(&response), expected);
+}
+
+#[test]
+fn second_exchange_revokes_the_first() {
+    let sandbox = Sandbox::start().unwrap();
+    let body = generate_body(&sandbox);
+    let (access_token, refresh_token) = tokens(&post_json(&sandbox, TOKEN, &body));
+    let (other, _) = log_in(&sandbox);
+    assert_eq!(bearer(&sandbox, &access_token), valid());
+
+    let used = invalid_grant("The code was used before: its tokens are now revoked");
+    for _ in 0..2 {
+        assert_eq!(error(&post_json(&sandbox, TOKEN, &body)), used);
+    }
+    assert_eq!(bearer(&sandbox, &access_token), invalid("was revoked"));
+    let refresh = refresh_body(&refresh_token.unwrap());
+    let revoked = invalid_grant("The user has revoked the grant");
+    assert_eq!(error(&post_json(&sandbox, REFRESH, &refresh)), revoked);
+    assert_eq!(bearer(&sandbox, &other), valid());
+}
+
+#[test]
+fn code_expires() {
+    let sandbox = start(Sandbox::builder().code_lifetime(Duration::from_secs(600)));
+    let body = generate_body(&sandbox);
+    sandbox.advance(Duration::from_secs(570));
+    tokens(&post_json(&sandbox, TOKEN, &body));
+
+    let body = generate_body(&sandbox);
+    sandbox.advance(Duration::from_secs(600));
+    let response = post_json(&sandbox, TOKEN, &body);
+    assert_eq!(error(&response), invalid_grant("The code has expired"));
+}
+
+fn basic(credentials: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(credentials))
+}
+
+#[test]
+fn checks_a_basic_header_and_says_what_it_expects() {
+    const ID: &str = "id/1+";
+    const SECRET: &str = "s:e%&=";
+    const OTHER: &str = "has other credentials";
+    const NOT_BASE64: &str = "is not Base64 of a user name and password";
+    let builder = Sandbox::builder().client(ID, SECRET).api_key("key");
+    let optional = start(builder.clone());
+    let required = start(builder.clone().require_basic());
+    let lenient = start(builder.lenient_basic());
+    let body = |sandbox: &Sandbox| {
+        let body = with(generate_body(sandbox), "client_id", Some(ID));
+        with(body, "client_secret", Some(SECRET))
+    };
+    let encoded = basic("id%2F1%2B:s%3Ae%25%26%3D");
+    for (authorization, problem, is_lenient) in [
+        (encoded.clone(), "", true),
+        (encoded.replace("Basic", "bASIC"), "", true),
+        (basic("key:"), "", true),
+        (basic(&format!("{ID}:{SECRET}")), OTHER, false),
+        (basic("id%2F1%2B:x"), OTHER, false),
+        (basic("x:s%3Ae%25%26%3D"), OTHER, false),
+        (basic("id%2F1%2B&x:s%3Ae%25%26%3D"), OTHER, false),
+        (basic("key:x"), OTHER, false),
+        (basic("other:"), OTHER, false),
+        (basic(":"), OTHER, true),
+        // One of the vendor's samples.
+        ("Basic :".into(), NOT_BASE64, true),
+        (basic("key"), NOT_BASE64, true),
+        ("Basic key:".into(), NOT_BASE64, true),
+        ("Basic".into(), NOT_BASE64, true),
+        (encoded.replace("Basic", "Bearer"), "has Bearer", false),
+        (encoded.replace("Basic ", ""), "has another scheme", false),
+    ] {
+        for sandbox in [&optional, &required, &lenient] {
+            let body = body(sandbox);
+            let headers = [("Content-Type", JSON), ("Authorization", &authorization)];
+            let response = post(sandbox, TOKEN, &headers, &body.to_string());
+            if problem.is_empty() || (is_lenient && std::ptr::eq(sandbox, &raw const lenient)) {
+                tokens(&response);
+            } else {
+                assert_eq!(error(&response), wrong_header(problem), "{authorization}");
+                let challenge = header(&response, "www-authenticate");
+                assert_eq!(challenge, "Basic realm=\"Dropbox Sign sandbox\"");
+            }
+            let twice = [headers[0], headers[1], headers[1]];
+            let response = post(sandbox, TOKEN, &twice, &body.to_string());
+            assert_eq!(error(&response), wrong_header("is there more than once"));
+
+            // The header does not replace the body's credentials.
+            let body = with(body, "client_id", None).to_string();
+            let response = post(sandbox, TOKEN, &headers, &body);
+            assert_eq!(error(&response), missing("client_id"));
+        }
+    }
+    tokens(&post_json(&optional, TOKEN, &body(&optional)));
+    let response = post_json(&required, TOKEN, &body(&required));
+    assert_eq!(error(&response), wrong_header("is missing"));
+}

@@ -1,0 +1,200 @@
+//! One refresh for all callers, and a token at once for those that have a valid one.
+
+use std::{
+    sync::{Arc, Barrier, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use tokio::runtime;
+
+use crate::{
+    ADAPTERS, KEY, LONG, Session, Sessions, ask_until_ok, due, expired, exposed, fresh,
+    hyper_sessions, options,
+    service::Service,
+    store::{Fault, TestStore, access_token},
+    ureq_sessions,
+};
+
+#[test]
+fn two_hundred_tasks_send_one_refresh() {
+    const TASKS: usize = 200;
+    let service = Service::start();
+    let store = TestStore::with(&expired());
+    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let tasks = thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let tasks: Vec<_> = (0..TASKS)
+                .map(|_| {
+                    let sessions = sessions.clone();
+                    tokio::spawn(async move { sessions.get(KEY).access_token().await })
+                })
+                .collect();
+            let mut tokens = Vec::new();
+            for task in tasks {
+                tokens.push(task.await.unwrap().unwrap());
+            }
+            tokens
+        })
+    });
+    service.next().refresh("r0", 1);
+    let tokens = tasks.join().unwrap();
+    assert_eq!(tokens.len(), TASKS);
+    assert!(tokens.iter().all(|token| token.expose() == "a1"));
+    assert_eq!(access_token(&store), "a1");
+    // One live session: its record was loaded once, and stored twice.
+    assert_eq!(store.loads.load(Ordering::SeqCst), 2);
+    assert_eq!(store.swaps.load(Ordering::SeqCst), 2);
+    service.is_done();
+}
+
+#[test]
+fn sixty_four_threads_send_one_refresh() {
+    const THREADS: usize = 64;
+    let service = Service::start();
+    let store = TestStore::with(&expired());
+    let sessions = ureq_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let start = Arc::new(Barrier::new(THREADS));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (sessions, start) = (sessions.clone(), Arc::clone(&start));
+            thread::spawn(move || {
+                start.wait();
+                sessions.get(KEY).access_token()
+            })
+        })
+        .collect();
+    service.next().refresh("r0", 1);
+    for thread in threads {
+        assert_eq!(exposed(thread.join()), "a1");
+    }
+    assert_eq!(access_token(&store), "a1");
+    service.is_done();
+}
+
+#[test]
+fn a_valid_token_is_returned_while_a_refresh_is_in_progress() {
+    for adapter in ADAPTERS {
+        let service = Service::start();
+        let store = TestStore::with(&due());
+        let session = Session::new(adapter, &service.app, Arc::clone(&store));
+        assert_eq!(session.access_token().unwrap().expose(), "a0", "{adapter}");
+        let asked = service.next();
+        assert_eq!(session.access_token().unwrap().expose(), "a0", "{adapter}");
+        asked.refresh("r0", 1);
+        wait_for(&session, "a1");
+        assert_eq!(access_token(&store), "a1");
+        service.is_done();
+    }
+}
+
+/// Asks until the session has this token.
+pub(crate) fn wait_for(session: &Session, token: &str) {
+    while session.access_token().unwrap().expose() != token {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_valid_token_is_returned_while_the_store_hangs() {
+    for adapter in ADAPTERS {
+        let service = Service::start();
+        let store = TestStore::with(&due());
+        let session = Session::new(adapter, &service.app, Arc::clone(&store));
+        assert_eq!(session.access_token().unwrap().expose(), "a0");
+        let asked = service.next();
+        store.set(Fault::Hangs);
+        asked.refresh("r0", 1);
+        for _ in 0..100 {
+            // Not yet stored, so not yet used.
+            assert_eq!(session.access_token().unwrap().expose(), "a0", "{adapter}");
+        }
+        store.set(Fault::None);
+        wait_for(&session, "a1");
+        service.is_done();
+    }
+}
+
+#[test]
+fn sessions_of_two_keys_are_independent() {
+    for adapter in ADAPTERS {
+        let service = Service::start();
+        let store = TestStore::with(&expired());
+        store.put("other", &fresh());
+        let sessions = Sessions::new(adapter, &service.app, Arc::clone(&store));
+        let asking = sessions.get(KEY).ask();
+        let asked = service.next();
+        let other = sessions.get("other");
+        assert_eq!(other.access_token().unwrap().expose(), "a0", "{adapter}");
+        asked.refresh("r0", 1);
+        assert_eq!(exposed(asking.join()), "a1");
+        assert_eq!(other.access_token().unwrap().expose(), "a0");
+        let error = sessions.get("third").access_token().unwrap_err();
+        assert!(error.needs_authorization());
+        other.end().unwrap();
+        assert_eq!(access_token(&store), "a1");
+        service.is_done();
+    }
+}
+
+#[test]
+fn a_session_is_kept_while_it_is_used_and_evicted_when_idle() {
+    for adapter in ADAPTERS {
+        let service = Service::start();
+        let store = TestStore::with(&fresh());
+        let options = options(LONG).idle_limit(0);
+        let sessions = Sessions::with_options(adapter, &service.app, Arc::clone(&store), options);
+        let get_others = || (0..1000).for_each(|key| drop(sessions.get(&key.to_string())));
+        let used = sessions.get(KEY);
+        for _ in 0..2 {
+            assert_eq!(sessions.get(KEY).access_token().unwrap().expose(), "a0");
+            assert_eq!(store.loads.load(Ordering::SeqCst), 1, "{adapter}");
+            get_others();
+        }
+        drop(used);
+        // The task that loaded the record may not have ended yet.
+        while store.loads.load(Ordering::SeqCst) == 1 {
+            get_others();
+            assert_eq!(sessions.get(KEY).access_token().unwrap().expose(), "a0");
+        }
+    }
+}
+
+#[test]
+fn a_dropped_task_loses_no_tokens() {
+    let service = Service::start();
+    let store = TestStore::with(&expired());
+    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.unwrap();
+    let dropped = {
+        let session = sessions.get(KEY);
+        runtime.spawn(async move { session.access_token().await })
+    };
+    let asked = service.next();
+    dropped.abort();
+    assert!(runtime.block_on(dropped).unwrap_err().is_cancelled());
+    asked.refresh("r0", 1);
+    let token = runtime.block_on(sessions.get(KEY).access_token()).unwrap();
+    assert_eq!(token.expose(), "a1");
+    assert_eq!(access_token(&store), "a1");
+    service.is_done();
+}
+
+#[test]
+fn a_panicking_store_fails_the_call_and_blocks_nobody() {
+    for adapter in ADAPTERS {
+        let service = Service::start();
+        let store = TestStore::with(&expired());
+        store.set(Fault::Panics);
+        let session = Session::new(adapter, &service.app, Arc::clone(&store));
+        let error = session.access_token().unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "the call panicked", "{adapter}");
+        store.set(Fault::None);
+        let next = ask_until_ok(&session);
+        service.next().refresh("r0", 1);
+        assert_eq!(exposed(next.join()), "a1", "{adapter}");
+    }
+}

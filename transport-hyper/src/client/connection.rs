@@ -1,0 +1,408 @@
+//! One connection, which carries one request at a time and ends with its owner.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use dropbox_sign_oauth::{MAX_RESPONSE_HEAD, MAX_RESPONSE_HEADERS};
+use http::{HeaderValue, Request, Response, Uri, header, uri::PathAndQuery};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+    rt::{Executor, Read, Write},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::watch,
+    time::timeout,
+};
+
+use super::pool::Pool;
+use crate::body::RequestBody;
+
+/// How long a connection may take to close in order before its task is dropped.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// How long a pooled connection may take to accept the next request; one whose last exchange has
+/// ended accepts at once.
+const READY_TIME: Duration = Duration::from_millis(100);
+
+/// How much of a body an HTTP/2 server may send ahead of what is read, in bytes: the protocol's
+/// initial value; hyper's is two megabytes.
+#[cfg(feature = "http2")]
+const HTTP2_WINDOW: u32 = 65_535;
+
+/// An open connection. Its tasks end soon after it is dropped, whatever the server sends.
+pub(super) struct Connection {
+    sender: Sender,
+    /// Bytes of a response have arrived since the last request was sent.
+    responding: Arc<AtomicBool>,
+    /// Dropped with the connection, which ends the tasks.
+    _owner: watch::Sender<()>,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<RequestBody>),
+    #[cfg(feature = "http2")]
+    Http2(hyper::client::conn::http2::SendRequest<RequestBody>),
+}
+
+/// A request without a response.
+pub(super) struct Failure {
+    pub(super) error: hyper::Error,
+    /// No byte of the response arrived, so that a connection that was reused may have been closed
+    /// before the request was sent.
+    pub(super) stale: bool,
+}
+
+impl Connection {
+    /// Starts HTTP/2 or HTTP/1.1 on `stream`.
+    pub(super) async fn open<T>(stream: T, http2: bool) -> Result<Self, hyper::Error>
+    where
+        T: Read + Write + Send + Unpin + 'static,
+    {
+        let (owner, ended) = watch::channel(());
+        let tasks = OwnedTasks(ended);
+        let responding = Arc::new(AtomicBool::new(false));
+        let io = TokioIo::new(Watched {
+            stream: TokioIo::new(stream),
+            responding: Arc::clone(&responding),
+        });
+        #[cfg(feature = "http2")]
+        if http2 {
+            let mut builder = hyper::client::conn::http2::Builder::new(tasks.clone());
+            builder
+                .initial_stream_window_size(HTTP2_WINDOW)
+                .initial_connection_window_size(HTTP2_WINDOW)
+                .max_header_list_size(u32::try_from(MAX_RESPONSE_HEAD).unwrap_or(u32::MAX));
+            let (sender, connection) = builder.handshake(io).await?;
+            tasks.execute(connection);
+            return Ok(Self {
+                sender: Sender::Http2(sender),
+                responding,
+                _owner: owner,
+            });
+        }
+        #[cfg(not(feature = "http2"))]
+        let _ = http2;
+        let mut builder = http1::Builder::new();
+        builder
+            .max_buf_size(MAX_RESPONSE_HEAD)
+            .max_headers(MAX_RESPONSE_HEADERS);
+        let (sender, connection) = builder.handshake(io).await?;
+        tasks.execute(connection);
+        Ok(Self {
+            sender: Sender::Http1(sender),
+            responding,
+            _owner: owner,
+        })
+    }
+
+    /// Waits until the next request can be sent; false if it cannot.
+    pub(super) async fn is_ready(&mut self) -> bool {
+        let ready = poll_fn(|cx| match &mut self.sender {
+            Sender::Http1(sender) => sender.poll_ready(cx),
+            #[cfg(feature = "http2")]
+            Sender::Http2(sender) => sender.poll_ready(cx),
+        });
+        matches!(timeout(READY_TIME, ready).await, Ok(Ok(())))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            #[cfg(feature = "http2")]
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failure> {
+        self.responding.store(false, Ordering::Release);
+        let sent = match &mut self.sender {
+            Sender::Http1(sender) => {
+                prepare_http1(&mut request);
+                request.body_mut().release_if_empty();
+                sender.try_send_request(request).await
+            }
+            // Its head may be sent before its body is asked for.
+            #[cfg(feature = "http2")]
+            Sender::Http2(sender) => {
+                request.body_mut().release();
+                sender.try_send_request(request).await
+            }
+        };
+        sent.map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, mut error: TrySendError<Request<RequestBody>>) -> Failure {
+        let unsent = error.take_message();
+        if let Some(request) = &unsent {
+            request.body().take_back();
+        }
+        let responded = match &self.sender {
+            Sender::Http1(_) => self.responding.load(Ordering::Acquire),
+            // Other frames may have arrived, but no head.
+            #[cfg(feature = "http2")]
+            Sender::Http2(_) => false,
+        };
+        Failure {
+            error: error.into_error(),
+            stale: unsent.is_some() || !responded,
+        }
+    }
+}
+
+/// Adds the `Host` field and leaves the path alone in the request's URI.
+fn prepare_http1(request: &mut Request<RequestBody>) {
+    let uri = request.uri();
+    // The authority of a URI that holds credentials is not a host.
+    let host = uri.authority().and_then(|authority| {
+        let host = authority.as_str().rsplit('@').next()?;
+        HeaderValue::from_str(host).ok()
+    });
+    let path = uri.path_and_query().cloned();
+    if let Some(host) = host {
+        request.headers_mut().entry(header::HOST).or_insert(host);
+    }
+    *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+}
+
+/// Spawns the tasks of a connection, which end with their owner.
+#[derive(Clone)]
+pub(super) struct OwnedTasks(pub(super) watch::Receiver<()>);
+
+impl<F: Future + Send + 'static> Executor<F> for OwnedTasks {
+    fn execute(&self, task: F) {
+        let mut ended = self.0.clone();
+        tokio::spawn(async move {
+            let mut task = pin!(task);
+            // It fails when the owner is dropped.
+            let mut dropped = pin!(ended.changed());
+            let done = poll_fn(|cx| {
+                if task.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(true);
+                }
+                dropped.as_mut().poll(cx).map(|_| false)
+            });
+            if !done.await {
+                // A task that takes longer is dropped, and its socket with it.
+                let _ = timeout(CLOSING_TIME, task).await;
+            }
+        });
+    }
+}
+
+/// A stream that notes when bytes arrive.
+struct Watched<T> {
+    stream: TokioIo<T>,
+    responding: Arc<AtomicBool>,
+}
+
+impl<T: Read + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.responding.store(true, Ordering::Release);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Write + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// A connection in use, and the pool that it returns to.
+pub(super) struct Lease {
+    connection: Connection,
+    origin: Uri,
+    pool: Option<Arc<Pool>>,
+}
+
+impl Lease {
+    pub(super) fn new(connection: Connection, origin: Uri, pool: Option<&Arc<Pool>>) -> Self {
+        Self {
+            connection,
+            origin,
+            pool: pool.cloned(),
+        }
+    }
+
+    pub(super) fn attach(self, response: Response<Incoming>) -> Response<ResponseStream> {
+        response.map(|body| ResponseStream {
+            body,
+            lease: Some(self),
+        })
+    }
+}
+
+/// The body of a response of [`Client`](crate::Client): holds the connection until it has ended.
+pub struct ResponseStream {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+impl Body for ResponseStream {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let lease = match &frame {
+            Some(Ok(_)) => None,
+            Some(Err(_)) | None => self.lease.take(),
+        };
+        if let (None, Some(lease)) = (&frame, lease) {
+            if let Some(pool) = &lease.pool {
+                pool.put(lease.origin, lease.connection);
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl fmt::Debug for ResponseStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseStream").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dropbox_sign_oauth::{Operation, Replay, State};
+    use dropbox_sign_oauth_testkit::{sandbox::Sandbox, tls::client_config};
+    use http_body_util::BodyExt;
+    use hyper_rustls::HttpsConnectorBuilder;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::client::faulty::{FaultyConnector, Fuse};
+
+    #[test]
+    fn an_http1_request_has_a_host_and_a_path() {
+        for (uri, host, path) in [
+            ("https://host:1/a?b", "host:1", "/a?b"),
+            ("https://user:secret@[::1]:1", "[::1]:1", "/"),
+        ] {
+            let (body, _) = RequestBody::new(Vec::new(), Replay::Safe);
+            let mut request = Request::get(uri).body(body).unwrap();
+            prepare_http1(&mut request);
+            assert_eq!(request.headers()["host"], host);
+            assert_eq!(request.uri(), path);
+        }
+    }
+
+    /// Exchanges a code and returns whether a failure is *not sent*.
+    async fn exchange(sandbox: &Sandbox, fuse: &Fuse, issued: &str, state: &State) -> Option<bool> {
+        let query = format!("code={issued}&state={}", state.as_str());
+        let operation = sandbox.app();
+        let operation = operation.generate(operation.callback(&query, state).unwrap());
+        let (head, body) = operation.request().into_parts();
+        let (body, witness) = RequestBody::new(body, operation.replay());
+        body.hold();
+        let uri = head.uri.clone();
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(client_config(sandbox.root_certificate()))
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(FaultyConnector(tcp, fuse.clone()));
+        let call = async {
+            let stream = connector.oneshot(uri).await.ok()?;
+            let mut connection = Connection::open(stream, false).await.ok()?;
+            let request = Request::from_parts(head, body);
+            let response = connection.send(request).await.ok()?;
+            response.into_body().collect().await.ok()
+        };
+        match call.await {
+            Some(_) => None,
+            None => Some(witness.close()),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_failure_of_io_is_classified() {
+        for sandbox in [
+            Sandbox::start().unwrap(),
+            Sandbox::builder().tls().start().unwrap(),
+        ] {
+            let fuse = Fuse::default();
+            let mut outcomes = Vec::new();
+            for k in 0.. {
+                fuse.set(k);
+                let state = State::random();
+                let issued = sandbox.issue_code(&state);
+                let Some(not_sent) = exchange(&sandbox, &fuse, &issued, &state).await else {
+                    break;
+                };
+                let requests = sandbox.requests();
+                let bodies = requests.iter().map(|it| String::from_utf8_lossy(&it.body));
+                let seen = bodies.filter(|body| body.contains(&issued)).count();
+                assert!(seen <= usize::from(!not_sent));
+                outcomes.push(not_sent);
+            }
+            // At first nothing is sent; once something was, no call is *not sent* again.
+            assert!(outcomes.is_sorted_by(|a, b| a >= b), "{outcomes:?}");
+            assert_eq!(outcomes.last(), Some(&false), "{outcomes:?}");
+        }
+    }
+}

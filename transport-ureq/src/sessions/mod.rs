@@ -1,0 +1,567 @@
+//! Sessions: drives the core's state machine with a transport, a store and the system clock.
+
+mod timer;
+mod workers;
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use dropbox_sign_oauth::{
+    App, CallError, Failure, Operation, Replay, Token, TokenResponse, TokenSet, UnixTime,
+    rejects_access_token,
+    session::{
+        Attempts, Background, Job, Outcome, Record, Refresh, SendError, Session as Machine,
+        SessionError, SessionPolicy, Step,
+    },
+};
+use dropbox_sign_oauth_store::{Entropy, Live, SessionOptions, Store};
+use http::{Request, Response};
+
+use self::{
+    timer::{Appointment, Timer},
+    workers::Workers,
+};
+use crate::Transport;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// How many calls of the store run at a time: more than most pools of database connections have.
+const STORE_THREADS: usize = 16;
+
+/// How many refreshes run at a time. Each takes a fraction of a second, or up to the transport's
+/// deadline while the server does not respond.
+const REFRESH_THREADS: usize = 64;
+
+/// How long a refresh waits for a thread. Later, its claim may expire before the server responds.
+const LONGEST_QUEUE: Duration = Duration::from_secs(10);
+
+/// The longest time that a thread sleeps without a look at the system clock, which may be set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// The sessions of a program's users: tokens that stay valid, by key.
+///
+/// Make one for each program and clone it. [`get`](Self::get) returns the session stored under a key,
+/// for example the id of a user. Any number of threads, and processes that share the store, use a
+/// session at the same time: one of them refreshes its tokens.
+///
+/// Refreshes and calls of the store run on threads of their own: at most 16 for the store, 64 for
+/// refreshes and one timer, started when needed and ended when idle.
+///
+/// ```no_run
+/// use dropbox_sign_oauth_ureq::{App, FileStore, Sessions, State, Transport};
+///
+/// # fn handle_callback(query: &str, state: &State) -> Result<(), Box<dyn std::error::Error>> {
+/// // Once:
+/// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
+/// let transport = Transport::new()?;
+/// let store = FileStore::open("sessions")?;
+/// let sessions = Sessions::new(app.clone(), transport.clone(), store);
+///
+/// // When the user has authorized:
+/// let session = sessions.get("user-17");
+/// let tokens = transport.send(app.generate(app.callback(query, state)?))?;
+/// session.begin(tokens)?;
+///
+/// // From then on, also after a restart:
+/// let account = session.send(|token| app.account(token))?;
+/// println!("connected to {}", account.email_address);
+///
+/// // Before the program ends:
+/// sessions.flush()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Sessions(Arc<Shared>);
+
+/// The session stored under one key. Clones, and all sessions of that key that
+/// [`Sessions::get`] returns in this process, are the same session.
+///
+/// An access token that is valid is returned at once, whatever the store does and while it is being
+/// refreshed. New tokens are stored before they are used, and storing them is retried until they
+/// are stored or superseded, also after every handle was dropped. A program that ends stops this;
+/// call [`flush`](Self::flush) before.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+}
+
+struct Shared {
+    app: App,
+    transport: Transport,
+    store: Box<dyn AnyStore>,
+    policy: Arc<SessionPolicy>,
+    options: SessionOptions,
+    live: Live<Entry>,
+    store_threads: Arc<Workers>,
+    refresh_threads: Arc<Workers>,
+    timer: Arc<Timer>,
+}
+
+/// What is in memory of one session.
+struct Entry {
+    key: Arc<str>,
+    state: Mutex<State>,
+    /// Notified after each change of the state.
+    changed: Condvar,
+}
+
+struct State {
+    machine: Machine,
+    entropy: Entropy,
+    /// When the timer looks for the next background job, if it does.
+    wakes_at: Option<UnixTime>,
+}
+
+/// A [`Store`] of any error.
+trait AnyStore: Send + Sync {
+    fn load(&self, key: &str) -> Result<Option<Record>, BoxError>;
+    fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Outcome, BoxError>;
+    fn remove(&self, key: &str) -> Result<(), BoxError>;
+}
+
+impl<S: Store> AnyStore for S {
+    fn load(&self, key: &str) -> Result<Option<Record>, BoxError> {
+        Store::load(self, key).map_err(Into::into)
+    }
+
+    fn compare_and_swap(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        new: &Record,
+    ) -> Result<Outcome, BoxError> {
+        Store::compare_and_swap(self, key, expected, new).map_err(Into::into)
+    }
+
+    fn remove(&self, key: &str) -> Result<(), BoxError> {
+        Store::remove(self, key).map_err(Into::into)
+    }
+}
+
+impl Sessions {
+    /// Returns the sessions in `store`, with default options. The store may be empty.
+    pub fn new(app: App, transport: Transport, store: impl Store + 'static) -> Self {
+        Self::with_options(app, transport, store, SessionOptions::default())
+    }
+
+    /// Returns the sessions in `store`.
+    pub fn with_options(
+        app: App,
+        transport: Transport,
+        store: impl Store + 'static,
+        options: SessionOptions,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            app,
+            transport,
+            store: Box::new(store),
+            policy: Arc::new(options.policy),
+            options,
+            live: Live::new(options.idle_limit),
+            store_threads: Workers::new("dropbox-sign-store", STORE_THREADS),
+            refresh_threads: Workers::new("dropbox-sign-refresh", REFRESH_THREADS),
+            timer: Arc::default(),
+        }))
+    }
+
+    /// Returns the session stored under `key`, or to be stored there. Does not call the store.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Session {
+        let new = |key| Entry {
+            key,
+            state: Mutex::new(State {
+                machine: Machine::new(self.0.app.clone(), Arc::clone(&self.0.policy)),
+                entropy: Entropy::new(),
+                wakes_at: None,
+            }),
+            changed: Condvar::new(),
+        };
+        Session {
+            shared: Arc::clone(&self.0),
+            entry: self.0.live.get(key, new),
+        }
+    }
+
+    /// Waits until the new tokens of all sessions are stored or superseded. Call it before the
+    /// program ends.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] if tokens are not stored within
+    /// [`flush_timeout`](SessionOptions::flush_timeout). They are lost when the program ends.
+    pub fn flush(&self) -> Result<(), SessionError> {
+        let deadline = UnixTime::now().saturating_add(self.0.options.flush_timeout);
+        let mut flushed = Ok(());
+        for entry in self.0.live.values() {
+            let shared = Arc::clone(&self.0);
+            let outcome = Session { shared, entry }.flush_until(deadline);
+            flushed = flushed.and(outcome);
+        }
+        flushed
+    }
+}
+
+impl Session {
+    /// The key under which the session is stored.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.entry.key
+    }
+
+    /// Begins the session, or begins it anew, with the tokens of an authorization.
+    ///
+    /// # Errors
+    /// As [`replace_tokens`](Self::replace_tokens).
+    pub fn begin(&self, response: TokenResponse) -> Result<(), SessionError> {
+        self.replace_tokens(TokenSet::new(response, UnixTime::now()))
+    }
+
+    /// Replaces the session's tokens by those of a new authorization, and stores them.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] if they are not stored yet. They are kept in memory, and storing
+    /// them is retried in the background.
+    pub fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
+        self.entry
+            .change(|machine, entropy| machine.replace_tokens(UnixTime::now(), entropy, tokens));
+        self.drive(Machine::poll_stored)
+    }
+
+    /// Returns a valid access token. Waits for a refresh only if there is none. Ask for each request
+    /// instead of keeping it.
+    ///
+    /// # Errors
+    /// [`SessionError`] says whether the user must authorize again, or when to try again.
+    pub fn access_token(&self) -> Result<Token, SessionError> {
+        self.drive(Machine::poll)
+    }
+
+    /// Sets the `Authorization` header of a request to a valid access token.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token).
+    pub fn authorize<B>(&self, request: Request<B>) -> Result<Request<B>, SessionError> {
+        Ok(self.access_token()?.authorize(request))
+    }
+
+    /// Sends an operation with an access token. If the server rejects the token (401), the session
+    /// refreshes it, and sends the operation once more.
+    ///
+    /// # Errors
+    /// [`SendError::Session`] if there is no access token, [`SendError::Send`] as
+    /// [`Transport::send`].
+    pub fn send<O: Operation>(
+        &self,
+        operation: impl Fn(&Token) -> O,
+    ) -> Result<O::Output, SendError<CallError>> {
+        let attempt = |token: &Token| {
+            let (operation, transport) = (operation(token), &self.shared.transport);
+            match self.shared.options.retry {
+                Some(retry) => transport.send_with_retry(operation, retry),
+                None => transport.send(operation),
+            }
+        };
+        let is_rejected = |outcome: &Result<_, CallError>| match outcome {
+            Ok(_) => false,
+            Err(error) => error.rejects_access_token(),
+        };
+        let outcome = self.retry_once_on_401(attempt, is_rejected)?;
+        outcome.map_err(SendError::Send)
+    }
+
+    /// Sends any request by any client, with an access token. If the server rejects the token (401),
+    /// the session refreshes it, and sends the request once more.
+    ///
+    /// # Errors
+    /// [`SendError::Session`] if there is no access token, [`SendError::Send`] with the client's error.
+    pub fn send_request<B: Clone, R, E>(
+        &self,
+        request: &Request<B>,
+        send: impl Fn(Request<B>) -> Result<Response<R>, E>,
+    ) -> Result<Response<R>, SendError<E>> {
+        let attempt = |token: &Token| send(token.authorize(request.clone()));
+        let is_rejected = |outcome: &Result<Response<R>, E>| matches!(outcome, Ok(response) if rejects_access_token(response.status()));
+        let outcome = self.retry_once_on_401(attempt, is_rejected)?;
+        outcome.map_err(SendError::Send)
+    }
+
+    /// Ends the session: removes its record from the store, and forgets its tokens. Other processes
+    /// that share the store stop at their next read. The vendor documents no way to revoke tokens, so
+    /// the server accepts the access token until it expires.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] if the record is not removed yet. Removing it is retried in the
+    /// background.
+    pub fn end(&self) -> Result<(), SessionError> {
+        self.entry.change(|machine, _| machine.end());
+        self.drive(Machine::poll_stored)
+    }
+
+    /// Records that the server rejected `access_token` with a 401, so that the next one is another.
+    /// [`send`](Self::send) and [`send_request`](Self::send_request) do this themselves.
+    pub fn mark_rejected(&self, access_token: &Token) {
+        self.entry
+            .change(|machine, _| machine.handle_rejection(UnixTime::now(), access_token));
+    }
+
+    /// Whether the user must authorize, as far as this process knows: the session was revoked, was
+    /// ended, or has no tokens. Does not call the store.
+    #[must_use]
+    pub fn needs_authorization(&self) -> bool {
+        self.entry.state().machine.needs_authorization()
+    }
+
+    /// Waits until the new tokens of this session are stored or superseded.
+    ///
+    /// # Errors
+    /// As [`Sessions::flush`].
+    pub fn flush(&self) -> Result<(), SessionError> {
+        let limit = self.shared.options.flush_timeout;
+        self.flush_until(UnixTime::now().saturating_add(limit))
+    }
+
+    fn flush_until(&self, deadline: UnixTime) -> Result<(), SessionError> {
+        let mut state = self.entry.state();
+        loop {
+            let now = UnixTime::now();
+            let until = match state.machine.poll_flushed(now) {
+                Step::Ready(()) => return Ok(()),
+                Step::Wait(until) => until.min(deadline),
+                Step::Fail(_) => deadline,
+            };
+            if deadline <= now {
+                return Err(match state.machine.poll_stored(now) {
+                    Step::Fail(error) => error,
+                    Step::Ready(()) | Step::Wait(_) => {
+                        let error = "the tokens were not stored in time";
+                        SessionError::Store(BoxError::from(error).into())
+                    }
+                });
+            }
+            state = self.entry.wait(state, until);
+        }
+    }
+
+    /// Does what `attempt` does with an access token, and does it again with another token if that
+    /// one is rejected.
+    fn retry_once_on_401<T>(
+        &self,
+        attempt: impl Fn(&Token) -> T,
+        is_rejected: impl Fn(&T) -> bool,
+    ) -> Result<T, SessionError> {
+        let mut attempts = Attempts::new();
+        let mut rejected = None;
+        loop {
+            let token = self.access_token()?;
+            let is_new = attempts.start(&token);
+            if let Some(outcome) = rejected.take_if(|_| !is_new) {
+                return Ok(outcome);
+            }
+            let outcome = attempt(&token);
+            if !attempts.is_rejected(is_rejected(&outcome)) {
+                return Ok(outcome);
+            }
+            self.mark_rejected(&token);
+            rejected = Some(outcome);
+        }
+    }
+
+    /// Starts what the machine wants done, until it has what is asked for, or an error.
+    fn drive<T>(&self, poll: impl Fn(&Machine, UnixTime) -> Step<T>) -> Result<T, SessionError> {
+        let mut state = self.entry.state();
+        loop {
+            let now = UnixTime::now();
+            // More than one: a job may be finished already, and another follow from it.
+            while let Some(job) = state.next_job(now) {
+                drop(state);
+                self.start(job);
+                state = self.entry.state();
+            }
+            match poll(&state.machine, now) {
+                Step::Ready(ready) => return Ok(ready),
+                Step::Fail(error) => return Err(error),
+                Step::Wait(until) => state = self.entry.wait(state, until),
+            }
+        }
+    }
+
+    /// Has a thread do a job.
+    fn start(&self, job: Job) {
+        let session = self.clone();
+        match job {
+            Job::Refresh(refresh) => {
+                let queued = Instant::now();
+                let work = move || session.refresh(refresh, queued);
+                self.shared.refresh_threads.run(work);
+            }
+            job => {
+                let limit = self.limit_time(&job);
+                self.shared.store_threads.run(move || {
+                    session.call_store(job);
+                    limit.inspect(|limit| session.shared.timer.cancel(*limit));
+                    session.go_on();
+                });
+            }
+        }
+    }
+
+    /// Gives a call of the store up after its time limit. Its thread cannot be stopped.
+    fn limit_time(&self, job: &Job) -> Option<Appointment> {
+        let (id, limit) = (job.id(), self.shared.policy.store_timeout);
+        // The timer keeps neither the session nor the store alive.
+        let (shared, entry) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.entry));
+        self.shared.timer.after(limit, move || {
+            let (Some(shared), Some(entry)) = (shared.upgrade(), entry.upgrade()) else {
+                return;
+            };
+            let error = StoreTimedOut(limit);
+            entry.change(|machine, _| machine.give_up(UnixTime::now(), id, error));
+            Self { shared, entry }.go_on();
+        })
+    }
+
+    fn call_store(&self, job: Job) {
+        let (entry, store, key) = (&self.entry, &*self.shared.store, &*self.entry.key);
+        match job {
+            Job::Load(load) => {
+                let outcome = caught(|| store.load(key));
+                entry.change(|machine, _| machine.handle_load(UnixTime::now(), load, outcome));
+            }
+            Job::Swap(swap) => {
+                let call = || store.compare_and_swap(key, swap.expected(), swap.record());
+                let outcome = caught(call);
+                entry.change(|machine, _| machine.handle_swap(UnixTime::now(), swap, outcome));
+            }
+            Job::Remove(remove) => {
+                let outcome = caught(|| store.remove(key));
+                entry.change(|machine, _| machine.handle_remove(UnixTime::now(), remove, outcome));
+            }
+            Job::Refresh(refresh) => self.refresh(refresh, Instant::now()),
+        }
+    }
+
+    fn refresh(&self, refresh: Refresh, queued: Instant) {
+        if queued.elapsed() > LONGEST_QUEUE {
+            let id = Job::Refresh(refresh).id();
+            self.entry.change(|machine, _| machine.abandon(id));
+            return self.go_on();
+        }
+        let (operation, retry) = (refresh.operation(), refresh.retry());
+        let transport = &self.shared.transport;
+        let outcome = caught(|| Ok(transport.send_with_retry(operation, retry)));
+        let outcome = outcome.unwrap_or_else(|panicked| {
+            Err(CallError::Unknown {
+                failure: Failure::exchange(panicked),
+                replay: Replay::Safe,
+            })
+        });
+        self.entry.change(|machine, entropy| {
+            machine.handle_refresh(UnixTime::now(), entropy, refresh, outcome);
+        });
+        self.go_on();
+    }
+
+    /// Starts the next job of what has begun, now or at its time.
+    fn go_on(&self) {
+        let mut state = self.entry.state();
+        let now = UnixTime::now();
+        match state.background(now) {
+            Background::Idle => {}
+            Background::Job(job) => {
+                drop(state);
+                self.start(job);
+            }
+            Background::Wait(until) => {
+                if state.wakes_at.is_some_and(|at| at <= until) {
+                    return;
+                }
+                state.wakes_at = Some(until);
+                drop(state);
+                let session = self.clone();
+                let delay = until.saturating_since(now).min(LONGEST_SLEEP);
+                self.shared.timer.after(delay, move || {
+                    // An earlier time may have been set since.
+                    session.entry.state().wakes_at.take_if(|at| *at == until);
+                    session.go_on();
+                });
+            }
+        }
+    }
+}
+
+impl State {
+    fn next_job(&mut self, now: UnixTime) -> Option<Job> {
+        self.machine.next_job(now, self.entropy.next_u64())
+    }
+
+    fn background(&mut self, now: UnixTime) -> Background {
+        self.machine.background(now, self.entropy.next_u64())
+    }
+}
+
+impl Entry {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each step of the machine is complete, whatever a thread that locked it panicked of.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Machine, u64)) {
+        let mut state = self.state();
+        let entropy = state.entropy.next_u64();
+        change(&mut state.machine, entropy);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the state has changed, or until this time.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, until: UnixTime) -> MutexGuard<'a, State> {
+        let time = until.saturating_since(UnixTime::now()).min(LONGEST_SLEEP);
+        let waited = self.changed.wait_timeout(state, time);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Turns a panic of a call into an error.
+fn caught<T>(call: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err("the call panicked".into()))
+}
+
+#[derive(Debug)]
+struct StoreTimedOut(Duration);
+
+impl fmt::Display for StoreTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store did not respond within {:?}", self.0)
+    }
+}
+
+impl StdError for StoreTimedOut {}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("options", &self.0.options)
+            .field("live", &self.0.live)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("key", &self.entry.key)
+            .field("record", &self.entry.state().machine.record())
+            .finish_non_exhaustive()
+    }
+}
