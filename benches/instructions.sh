@@ -4,7 +4,7 @@
 #     benches/instructions.sh [WORK…]
 #
 # Prints a line for each: work, subject, instructions, separated by tabs. A count is the difference
-# of two runs, so that what only the first time costs is left out. Needs valgrind.
+# of two runs, so that the cost of the first execution is left out. Needs valgrind.
 set -euo pipefail
 shopt -s inherit_errexit
 

@@ -1,4 +1,5 @@
-//! Counts the allocations of the work without IO. A count does not vary, so it is asserted.
+//! Counts the allocations of the work without IO. Counts do not vary between runs, so they are
+//! asserted.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use dropbox_sign_oauth_benches::{
     work::{self, Meter, SUBJECTS},
 };
 
-/// The most allocations of an exchange, without those of the response.
+/// The maximum number of allocations of an exchange, without those of the response.
 const EXCHANGE_GOAL: u64 = 5;
 
 /// The count of each piece of work and subject.
@@ -22,7 +23,7 @@ impl Meter for Counter {
         setup: impl Fn() -> I,
         routine: impl Fn(I),
     ) {
-        // Excludes what is allocated once.
+        // Excludes what is allocated only once.
         routine(setup());
         let input = setup();
         let info = allocation_counter::measure(|| routine(input));

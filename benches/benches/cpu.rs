@@ -5,8 +5,9 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dropbox_sign_oauth_benches::work::{self, Meter};
 
-/// The inputs of a batch: enough to hide the cost of reading the clock, and few enough to stay in
-/// the cache, as a response that has just arrived does. Criterion's own sizes make thousands.
+/// The number of inputs of a batch: enough to hide the cost of reading the clock, and few enough to
+/// stay in the cache, like a response that has just arrived. Criterion's own batch sizes make
+/// thousands.
 const BATCH: u64 = 64;
 
 struct Timer<'c>(&'c mut Criterion);
@@ -19,11 +20,9 @@ impl Meter for Timer<'_> {
         setup: impl Fn() -> I,
         routine: impl Fn(I),
     ) {
-        self.0
-            .benchmark_group(work)
-            .bench_function(subject, |bencher| {
-                bencher.iter_batched(&setup, &routine, BatchSize::NumIterations(BATCH));
-            });
+        self.0.benchmark_group(work).bench_function(subject, |bencher| {
+            bencher.iter_batched(&setup, &routine, BatchSize::NumIterations(BATCH));
+        });
     }
 }
 

@@ -14,13 +14,13 @@ use dropbox_sign_oauth_benches::{
     table::{self, number},
 };
 
-/// The lengths. The first is that of the documented response, or nearly.
+/// The lengths. The first is about that of the documented response.
 const LENGTHS: [usize; 3] = [300, 1 << 12, DEFAULT_BODY_LIMIT];
 
 /// How long one body is measured.
 const TIME: Duration = Duration::from_millis(100);
 
-/// Returns the shortest time for a byte, in nanoseconds: longer times are the machine's.
+/// Returns the shortest time for a byte, in nanoseconds: longer times are caused by other programs.
 fn per_byte(body: &Body, time: Duration, parse: impl Fn(&Body) -> Duration) -> f64 {
     let begun = Instant::now();
     let mut shortest = parse(body);

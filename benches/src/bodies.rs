@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 
 use crate::fixture;
 
-/// The name of the honest kind, whose tokens are long.
+/// The name of the honest kind, which has long tokens.
 pub const HONEST: &str = "honest";
 
 /// Makes a body with about this many bytes of filler.
@@ -14,30 +14,14 @@ pub type Make = fn(usize) -> String;
 pub const KINDS: [(&str, Make); 13] = [
     (HONEST, |len| long_token(len, "NWNiOTMx")),
     ("escaped token", |len| long_token(len, "\\u004e")),
-    ("escaped unknown string", |len| {
-        unknown(&format!("\"{}\"", repeat("\\n\\u00e9", len)))
-    }),
-    ("unknown members", |len| {
-        members(len, |n| format!("\"x{n}\":{n},"))
-    }),
-    ("duplicates of one unknown", |len| {
-        members(len, |_| "\"x\":0,".into())
-    }),
-    ("members of empty objects", |len| {
-        members(len, |_| "\"\":{},".into())
-    }),
-    ("members of empty strings", |len| {
-        members(len, |_| "\"\":\"\",".into())
-    }),
-    ("whitespace", |len| {
-        unknown(&format!("0{}", repeat(" \n", len)))
-    }),
-    ("escaped names", |len| {
-        members(len, |_| "\"\\u0061ccess_toke\":0,".into())
-    }),
-    ("nested arrays", |len| {
-        unknown(&format!("{}{}", repeat("[", len / 2), repeat("]", len / 2)))
-    }),
+    ("escaped unknown string", |len| unknown(&format!("\"{}\"", repeat("\\n\\u00e9", len)))),
+    ("unknown members", |len| members(len, |n| format!("\"x{n}\":{n},"))),
+    ("duplicates of one unknown", |len| members(len, |_| "\"x\":0,".into())),
+    ("members of empty objects", |len| members(len, |_| "\"\":{},".into())),
+    ("members of empty strings", |len| members(len, |_| "\"\":\"\",".into())),
+    ("whitespace", |len| unknown(&format!("0{}", repeat(" \n", len)))),
+    ("escaped names", |len| members(len, |_| "\"\\u0061ccess_toke\":0,".into())),
+    ("nested arrays", |len| unknown(&format!("{}{}", repeat("[", len / 2), repeat("]", len / 2)))),
     ("400, escaped message", |len| {
         let message = repeat("\\u00e9\\\"", len);
         format!(r#"{{"error":"invalid_grant","error_description":"{message}"}}"#)
@@ -60,10 +44,7 @@ impl Body {
     /// If no kind has this name.
     #[must_use]
     pub fn new(kind: &str, len: usize) -> Self {
-        let (name, make) = KINDS
-            .iter()
-            .find(|(name, _)| *name == kind)
-            .expect("a kind");
+        let (name, make) = KINDS.iter().find(|(name, _)| *name == kind).expect("a kind");
         let mut filler = len;
         let text = loop {
             let text = make(filler);
@@ -72,11 +53,7 @@ impl Body {
                 Some(excess) => filler = filler.saturating_sub(excess),
             }
         };
-        let status = if name.starts_with("400") {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::OK
-        };
+        let status = if name.starts_with("400") { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         Self { status, text }
     }
 

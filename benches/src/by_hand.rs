@@ -1,4 +1,5 @@
-//! The work with `serde_json` and `base64`, as an application would write it for this service alone.
+//! The work with `serde_json` and `base64`, as an application would write it for this service
+//! alone.
 //!
 //! Secrets are neither wiped nor redacted, states are not compared in constant time, and the
 //! headers of responses are ignored.
@@ -41,11 +42,7 @@ struct Refusal {
 #[serde(untagged)]
 enum Code {
     Rfc(String),
-    Vendor {
-        error_name: String,
-        error_msg: Option<String>,
-        error_path: Option<String>,
-    },
+    Vendor { error_name: String, error_msg: Option<String>, error_path: Option<String> },
 }
 
 /// The server rejected the request.
@@ -56,11 +53,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (code, message, path) = match &self.1.error {
             Code::Rfc(code) => (code, &self.1.error_description, &None),
-            Code::Vendor {
-                error_name,
-                error_msg,
-                error_path,
-            } => (error_name, error_msg, error_path),
+            Code::Vendor { error_name, error_msg, error_path } => {
+                (error_name, error_msg, error_path)
+            }
         };
         write!(f, "{}: {code}: {message:?} {path:?}", self.0)
     }

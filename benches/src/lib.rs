@@ -1,7 +1,7 @@
 //! Benchmarks of `dropbox-sign-oauth` and of its alternatives.
 //!
 //! Three subjects do the same work: [`ours`], [`peer`] (the crate `oauth2`) and [`by_hand`]
-//! (`serde_json` and `base64`). `README.md` has the results, and how to measure them again.
+//! (`serde_json` and `base64`). `README.md` has the results, and describes how to reproduce them.
 
 pub mod bodies;
 pub mod by_hand;

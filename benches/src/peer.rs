@@ -18,11 +18,9 @@ pub const NAME: &str = "oauth2";
 pub type Client =
     BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-/// The members that the vendor requires in the body, beside the `Authorization` header.
-pub const CREDENTIALS: [(&str, &str); 2] = [
-    ("client_id", fixture::CLIENT_ID),
-    ("client_secret", fixture::CLIENT_SECRET),
-];
+/// The members that the vendor requires in the body, in addition to the `Authorization` header.
+pub const CREDENTIALS: [(&str, &str); 2] =
+    [("client_id", fixture::CLIENT_ID), ("client_secret", fixture::CLIENT_SECRET)];
 
 /// Returns a client.
 ///
@@ -55,7 +53,8 @@ pub fn request(
         })
 }
 
-/// Builds a request. `oauth2` passes it to an HTTP client only; this one fails.
+/// Builds a request. `oauth2` only passes requests to an HTTP client, so this function passes a
+/// client that fails.
 pub fn build(client: &Client, code: AuthorizationCode) {
     let fail = |request| {
         drop(black_box(request));
@@ -67,7 +66,7 @@ pub fn build(client: &Client, code: AuthorizationCode) {
 /// Builds the request and parses the response that `respond` returns.
 ///
 /// # Errors
-/// As oauth2.
+/// Returns the error of `oauth2`.
 ///
 /// # Panics
 /// Never: oauth2 calls its HTTP client once.

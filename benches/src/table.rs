@@ -15,14 +15,10 @@ pub fn print<const N: usize>(title: &str, head: &str, rows: impl IntoIterator<It
     }
 }
 
-/// Formats a number, and one that is missing as a dash.
+/// Formats a number, or a dash if it is missing.
 #[must_use]
 pub fn number(value: f64, digits: usize) -> String {
-    if value.is_finite() {
-        format!("{value:.digits$}")
-    } else {
-        "–".into()
-    }
+    if value.is_finite() { format!("{value:.digits$}") } else { "–".into() }
 }
 
 /// Returns the median; not a number if there are no values.

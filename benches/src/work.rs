@@ -84,10 +84,9 @@ pub fn measure_all(meter: &mut impl Meter) {
         drop(black_box(by_hand::exchange(url, &code, &response).unwrap()));
     });
 
-    for (work, body) in [
-        (RFC_REFUSAL, fixture::RFC_REFUSAL),
-        (VENDOR_REFUSAL, fixture::VENDOR_REFUSAL),
-    ] {
+    for (work, body) in
+        [(RFC_REFUSAL, fixture::RFC_REFUSAL), (VENDOR_REFUSAL, fixture::VENDOR_REFUSAL)]
+    {
         let input = || (app.generate(ours::code()), fixture::refusal(body));
         meter.measure(work, ours::NAME, input, |(operation, response)| {
             drop(black_box(operation.parse(response).unwrap_err()));
@@ -115,8 +114,8 @@ pub fn measure_all(meter: &mut impl Meter) {
     });
 }
 
-/// Passes the bodies of [`bodies::KINDS`] at the body limit to `meter`, ours and oauth2's, the
-/// latter with the request that it builds.
+/// Passes the bodies of [`bodies::KINDS`] at the body limit to `meter`, for this library and for
+/// oauth2. The work of oauth2 includes building the request.
 pub fn measure_bodies(meter: &mut impl Meter) {
     let app = ours::app();
     let client = peer::client(fixture::TOKEN_URL);

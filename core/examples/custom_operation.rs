@@ -1,4 +1,4 @@
-//! An operation of the vendor's API that this crate does not have.
+//! Implements an operation of the vendor's API that this crate does not have.
 //!
 //! `cargo run --example custom_operation`
 

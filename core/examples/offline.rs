@@ -1,4 +1,4 @@
-//! A code exchange without a network: the request, and the meaning of some responses.
+//! A code exchange without a network: prints the request, and the results of several responses.
 //!
 //! `cargo run --example offline`
 
@@ -6,10 +6,7 @@ use dropbox_sign_oauth::{App, Operation, State};
 use http::Response;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let app = App::new(
-        "cc91c61d00f8bb2ece1428035716b",
-        "1d14434088507ffa390e6f5528465",
-    )?;
+    let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
     let state = State::random();
     println!("authorize page: {}\n", app.authorize_url(&state));
 
@@ -28,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (502, "<html>Bad Gateway</html>"),
     ] {
         println!("\n{status} {body}");
-        // A login has one code and one exchange; this checks the same callback for each response.
+        // A real login exchanges its code once. This example needs one exchange for each response.
         let operation = app.generate(app.callback(&query, &state)?);
         match operation.parse(Response::builder().status(status).body(body)?) {
             Ok(tokens) => println!("tokens: {tokens:?}"),

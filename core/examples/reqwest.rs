@@ -1,4 +1,4 @@
-//! The core in a program that already uses reqwest: no adapter, the same transport rules.
+//! Uses the core with reqwest instead of an adapter, by the same rules as the adapters.
 //!
 //! `cargo run --example reqwest`
 
@@ -23,7 +23,7 @@ fn client() -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// Sends any operation, and bounds the body as it arrives.
+/// Sends an operation, and limits the size of the body as it arrives.
 async fn send<O: Operation>(
     client: &reqwest::Client,
     operation: O,
@@ -49,21 +49,15 @@ async fn send<O: Operation>(
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Only for reqwest's feature `rustls-no-provider`.
+    // reqwest's feature `rustls-no-provider` requires a default provider.
     let provider = rustls::crypto::ring::default_provider();
-    provider
-        .install_default()
-        .map_err(|_| "a second provider")?;
+    provider.install_default().map_err(|_| "a default provider is already installed")?;
 
     let sandbox = Sandbox::start()?;
     let (app, client) = (sandbox.app(), client()?);
 
     let state = State::random();
-    let query = format!(
-        "code={}&state={}",
-        sandbox.issue_code(&state),
-        state.as_str()
-    );
+    let query = format!("code={}&state={}", sandbox.issue_code(&state), state.as_str());
     let tokens = send(&client, app.generate(app.callback(&query, &state)?)).await?;
     let account = send(&client, app.account(&tokens.access_token)).await?;
     println!("connected to {}", account.email_address);

@@ -24,7 +24,7 @@ use crate::{
 
 /// An app that is registered with Dropbox Sign: its client id, its secret and the endpoints.
 ///
-/// A program creates one at its start. Clones are cheap and share everything. `Debug` shows the
+/// A program creates one at startup. Clones are cheap and share everything. `Debug` shows the
 /// client id and redacts the secrets.
 ///
 /// ```
@@ -60,7 +60,7 @@ impl App {
         }
     }
 
-    /// Returns the client id. It is public, as a part of the authorize URL.
+    /// Returns the client id. It is not secret: the authorize URL contains it.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.0.client_id
@@ -115,8 +115,8 @@ impl App {
         callback::check(uri.query().unwrap_or_default(), state)
     }
 
-    /// Returns the operation that exchanges a code for tokens. It consumes the code, which is valid
-    /// once.
+    /// Returns the operation that exchanges a code for tokens. It consumes the code, which can be
+    /// exchanged once.
     #[doc(alias = "oauthTokenGenerate")]
     pub fn generate(&self, code: AuthorizationCode) -> TokenGenerate {
         TokenGenerate::new(Arc::clone(&self.0), code)
@@ -153,14 +153,15 @@ pub struct AppBuilder {
 }
 
 impl AppBuilder {
-    /// Sets the endpoints, of a sandbox or a reverse proxy. Defaults to the vendor's.
+    /// Sets the endpoints, for example those of a sandbox or a reverse proxy. Defaults to the
+    /// vendor's.
     pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
         self.endpoints = endpoints;
         self
     }
 
     /// Sends an API key in the Basic header instead of the client credentials: as the user name,
-    /// with an empty password, which is the vendor's scheme elsewhere.
+    /// with an empty password. Other endpoints of the vendor's API use this scheme.
     pub fn basic_api_key(mut self, key: &str) -> Self {
         self.authorization = Authorization::ApiKey(Secret::new(key));
         self
@@ -183,7 +184,7 @@ impl AppBuilder {
     /// Builds the app.
     ///
     /// # Errors
-    /// [`InvalidApp`] names the invalid value.
+    /// [`InvalidApp`] if the client id, the client secret or the API key is invalid.
     pub fn build(self) -> Result<App, InvalidApp> {
         if !secret::is_credential(&self.client_id) {
             return Err(InvalidApp("client id"));

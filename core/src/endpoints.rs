@@ -24,8 +24,8 @@ impl Endpoints {
     /// `/oauth/authorize` and `/oauth/token`, `api` for `/v3/…`.
     ///
     /// # Errors
-    /// [`InvalidEndpoint`] if a base is not an absolute `http` or `https` URI of only a host and an
-    /// optional path, or if `plain_http` does not allow it.
+    /// [`InvalidEndpoint`] if a base is not an absolute `http` or `https` URI with only a host and
+    /// an optional path, or if `plain_http` does not allow it.
     pub fn new(app: &str, api: &str, plain_http: PlainHttp) -> Result<Self, InvalidEndpoint> {
         let app = checked_base(app, plain_http)?;
         let api = checked_base(api, plain_http)?;
@@ -38,8 +38,8 @@ impl Endpoints {
         })
     }
 
-    /// Returns all endpoints below one base, of a sandbox or a reverse proxy. Plain `http` is
-    /// allowed to loopback hosts only.
+    /// Returns endpoints that are all below one base, for example that of a sandbox or a reverse
+    /// proxy. Plain `http` is allowed to loopback hosts only.
     ///
     /// # Errors
     /// As [`Endpoints::new`].
@@ -59,7 +59,7 @@ impl Endpoints {
         &self.token
     }
 
-    /// Returns the token endpoint with the query of a refresh.
+    /// Returns the token endpoint with the query `refresh`, which refresh requests use.
     #[must_use]
     pub fn refresh(&self) -> &Uri {
         &self.refresh
@@ -100,8 +100,8 @@ fn checked_base(base: &str, plain_http: PlainHttp) -> Result<&str, InvalidEndpoi
     Ok(base.trim_end_matches('/'))
 }
 
-/// Whether an authority has a host, and a valid port if it has one. `http::Uri` accepts other ports,
-/// for which clients use the default port.
+/// Whether an authority has a host, and a valid port if it has one. `http::Uri` accepts other
+/// ports, for which clients use the default port.
 pub(crate) fn is_host_and_port(authority: &Authority) -> bool {
     let host = authority.host();
     let after_host = authority.as_str().rsplit_once(host).map(|(_, rest)| rest);
@@ -144,22 +144,13 @@ mod tests {
     #[test]
     fn defaults_to_the_vendors_endpoints() {
         let endpoints = Endpoints::default();
-        assert_eq!(
-            endpoints.authorize().to_string(),
-            "https://app.hellosign.com/oauth/authorize"
-        );
-        assert_eq!(
-            endpoints.token().to_string(),
-            "https://app.hellosign.com/oauth/token"
-        );
+        assert_eq!(endpoints.authorize().to_string(), "https://app.hellosign.com/oauth/authorize");
+        assert_eq!(endpoints.token().to_string(), "https://app.hellosign.com/oauth/token");
         assert_eq!(
             endpoints.refresh().to_string(),
             "https://app.hellosign.com/oauth/token?refresh"
         );
-        assert_eq!(
-            endpoints.account().to_string(),
-            "https://api.hellosign.com/v3/account"
-        );
+        assert_eq!(endpoints.account().to_string(), "https://api.hellosign.com/v3/account");
     }
 
     #[test]
@@ -206,9 +197,6 @@ mod tests {
     #[test]
     fn ignores_a_trailing_slash() {
         let endpoints = Endpoints::at("http://localhost:1/sign/").unwrap();
-        assert_eq!(
-            endpoints.token().to_string(),
-            "http://localhost:1/sign/oauth/token"
-        );
+        assert_eq!(endpoints.token().to_string(), "http://localhost:1/sign/oauth/token");
     }
 }

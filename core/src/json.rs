@@ -1,7 +1,8 @@
-//! Reads the named members of a JSON object with `serde_json`, in one pass, borrowing.
+//! Reads the named members of a JSON object with `serde_json`, in one pass, and borrows their
+//! values.
 //!
-//! Unknown members of any depth are skipped without recursion. Errors carry a position, never text:
-//! `serde_json`'s own messages quote values.
+//! Unknown members of any depth are skipped without recursion. Errors contain a position but no
+//! text, because the messages of `serde_json` quote values.
 
 use alloc::{borrow::Cow, string::String};
 use core::{fmt, ops::Deref};
@@ -19,7 +20,7 @@ pub(crate) enum Error {
     NotAnObject,
 }
 
-/// Where the JSON syntax ends.
+/// The position of a syntax error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Position {
     /// The line, counted from 1.
@@ -37,11 +38,7 @@ impl From<&serde_json::Error> for Position {
 
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
-        if error.is_data() {
-            Self::NotAnObject
-        } else {
-            Self::Syntax(Position::from(&error))
-        }
+        if error.is_data() { Self::NotAnObject } else { Self::Syntax(Position::from(&error)) }
     }
 }
 
@@ -55,11 +52,10 @@ pub(crate) struct Members<'a, const N: usize> {
 impl<'a, const N: usize> Members<'a, N> {
     /// The members, in the order of their names.
     pub(crate) fn values(self) -> [Option<Value<'a>>; N] {
-        self.values
-            .map(|value| value.filter(|value| value.0 != "null"))
+        self.values.map(|value| value.filter(|value| value.0 != "null"))
     }
 
-    /// Whether the object has the member with this index more than once. A null counts.
+    /// Whether the object has the member with this index more than once, null values included.
     pub(crate) fn duplicates(&self) -> [bool; N] {
         self.duplicates
     }
@@ -82,12 +78,12 @@ pub(crate) fn object_lossy<'a, const N: usize>(
     names: &[&str; N],
 ) -> [Option<Value<'a>>; N] {
     let mut members = Members::default();
-    // The members that were read are all there is.
+    // The members before the error are the result.
     let _ = read(text, names, &mut members);
     members.values()
 }
 
-/// Whether the text is one complete JSON object, with nothing but white space around it.
+/// Whether the text is one complete JSON object, surrounded by white space only.
 pub(crate) fn is_complete_object(text: &str) -> bool {
     object(text, &[]).is_ok()
 }
@@ -105,10 +101,7 @@ fn read<'a, const N: usize>(
 
 impl<const N: usize> Default for Members<'_, N> {
     fn default() -> Self {
-        Self {
-            values: [None; N],
-            duplicates: [false; N],
-        }
+        Self { values: [None; N], duplicates: [false; N] }
     }
 }
 
@@ -177,9 +170,7 @@ impl<'a> Value<'a> {
     pub(crate) fn string(self) -> Option<Text<'a>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
         // No early exit, so that the loop vectorizes.
-        let escapes = inner
-            .bytes()
-            .fold(0, |found, byte| found | u8::from(byte == b'\\'));
+        let escapes = inner.bytes().fold(0, |found, byte| found | u8::from(byte == b'\\'));
         if escapes != 0 {
             let text = serde_json::from_str(self.0).ok()?;
             Some(Text::Owned(Zeroizing::new(text)))
@@ -195,9 +186,7 @@ impl<'a> Value<'a> {
 
     /// The raw number, or `None` if this is not a number.
     pub(crate) fn number(self) -> Option<&'a str> {
-        self.0
-            .starts_with(|first: char| first == '-' || first.is_ascii_digit())
-            .then_some(self.0)
+        self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(self.0)
     }
 
     /// The raw object, or `None` if this is not an object.
@@ -236,11 +225,7 @@ impl Deref for Text<'_> {
 pub(crate) fn escape(text: &str) -> Text<'_> {
     debug_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
     let needs_escape = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let escape_count = text
-        .as_bytes()
-        .iter()
-        .filter(|byte| needs_escape(byte))
-        .count();
+    let escape_count = text.as_bytes().iter().filter(|byte| needs_escape(byte)).count();
     if escape_count == 0 {
         return Text::Borrowed(text);
     }
@@ -268,9 +253,7 @@ mod tests {
     /// The members as `Debug` of their raw values, or the error.
     fn outcome(text: &str) -> Result<[Option<String>; 2], Error> {
         let members = object(text, &NAMES)?;
-        Ok(members
-            .values()
-            .map(|value| value.map(|value| String::from(value.0))))
+        Ok(members.values().map(|value| value.map(|value| String::from(value.0))))
     }
 
     #[test]
@@ -280,10 +263,7 @@ mod tests {
         for (text, expected) in [
             (r#"{"a":1}"#, Ok([some("1"), None])),
             ("\t\r\n {\"a\" : 1 } \n", Ok([some("1"), None])),
-            (
-                r#"{"b":{"a":1,"a":2},"c":[[[]]]}"#,
-                Ok([None, some(r#"{"a":1,"a":2}"#)]),
-            ),
+            (r#"{"b":{"a":1,"a":2},"c":[[[]]]}"#, Ok([None, some(r#"{"a":1,"a":2}"#)])),
             (r#"{"\u0061":"x","b":null}"#, Ok([some(r#""x""#), None])),
             (r#"{"a":1,"\ud800":2}"#, Ok([some("1"), None])),
             (r#"{"a":1,"c":"\ud800"}"#, Ok([some("1"), None])),
@@ -315,10 +295,7 @@ mod tests {
             let members = object(text, &NAMES).ok().unwrap();
             assert_eq!(members.duplicates(), duplicates, "{text}");
         }
-        assert_eq!(
-            outcome(r#"{"a":1,"a":2}"#).unwrap()[0].as_deref(),
-            Some("1")
-        );
+        assert_eq!(outcome(r#"{"a":1,"a":2}"#).unwrap()[0].as_deref(), Some("1"));
     }
 
     #[test]
@@ -359,21 +336,17 @@ mod tests {
     /// JSON values, some of them deep, with the text of each.
     fn value() -> impl Strategy<Value = String> {
         let scalar = select(&["null", "true", "0", "-1.50e9", r#""""#, r#""\ud800 é""#]);
-        scalar
-            .prop_map(String::from)
-            .prop_recursive(4, 16, 4, |value| {
-                let array =
-                    vec_of(value.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(",")));
-                let members = vec_of(value, 0..4);
-                let object = members.prop_map(|values| {
-                    let members: Vec<_> = values
-                        .iter()
-                        .map(|value| format!(r#""a":{value}"#))
-                        .collect();
-                    format!("{{{}}}", members.join(" , "))
-                });
-                prop_oneof![array, object]
-            })
+        scalar.prop_map(String::from).prop_recursive(4, 16, 4, |value| {
+            let array =
+                vec_of(value.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(",")));
+            let members = vec_of(value, 0..4);
+            let object = members.prop_map(|values| {
+                let members: Vec<_> =
+                    values.iter().map(|value| format!(r#""a":{value}"#)).collect();
+                format!("{{{}}}", members.join(" , "))
+            });
+            prop_oneof![array, object]
+        })
     }
 
     proptest! {

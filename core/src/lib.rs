@@ -2,8 +2,9 @@
 //! values and parses [`http::Response`] values.
 //!
 //! Programs that need a transport use one of the adapters, which re-export this crate:
-//! `dropbox-sign-oauth-hyper` (async) or `dropbox-sign-oauth-ureq` (blocking). Programs with an HTTP
-//! client of their own send [`Operation::request`] and pass the response to [`Operation::parse`].
+//! `dropbox-sign-oauth-hyper` (async) or `dropbox-sign-oauth-ureq` (blocking). Programs that
+//! already have an HTTP client send [`Operation::request`] and pass the response to
+//! [`Operation::parse`].
 //!
 //! # Scope
 //! - The URL of the authorize page and the check of the callback: [`App::authorize_url`],
@@ -12,10 +13,10 @@
 //! - The first call with a new token, [`App::account`], and the trait [`Operation`] for others.
 //! - The meaning of every response: [`TokenResponse`] or [`Error`], and its [`Remedy`].
 //! - Stored tokens and safe retries: [`TokenSet`], [`Retry`].
-//! - Tokens that stay valid, in one process or many: [`session`].
+//! - Sessions, which keep tokens valid in one process or in many: [`session`].
 //!
 //! # Out of scope
-//! - Sockets, TLS, and, without features, clocks and randomness.
+//! - Sockets and TLS. Without features, also clocks and randomness.
 //! - The rest of the vendor's API.
 //! - Scopes, which belong to the app's settings, and PKCE, which the vendor does not document.
 //!
@@ -55,18 +56,13 @@
 //! - `proptest`: strategies for property tests of transports.
 //!
 //! # Secrets
-//! The types of this crate show no secret in `Debug`, `Display` or errors, and wipe their buffers on
-//! drop. Copies elsewhere are not wiped: the request and response in an HTTP client, the header map,
-//! freed allocations, and the buffer of `serde_json` through which strings with escapes pass.
+//! The types of this crate show no secret in `Debug`, `Display` or errors, and wipe their buffers
+//! on drop. Copies elsewhere are not wiped: the request and response in an HTTP client, the header
+//! map, freed allocations, and the buffer of `serde_json` through which strings with escapes pass.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 extern crate alloc;
 #[cfg(feature = "std")]
@@ -125,7 +121,7 @@ pub use time::UnixTime;
 pub use token::{InvalidToken, Token};
 pub use token_set::{ExposedTokenSet, TokenSet};
 
-/// The code of this package's README, so that it compiles.
+/// Compiles the code of this package's README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! The rule for plain `http`: only to loopback hosts, unless the caller allows it by name.
+//! The rule for plain `http`: only to loopback hosts, unless the caller allows others.
 
 use core::{fmt, net::IpAddr};
 
@@ -7,13 +7,13 @@ use http::{Uri, uri::Scheme};
 /// Whether `http://` may be used to hosts other than this machine.
 ///
 /// Every request of this library contains a secret, so plain text is refused unless it stays on
-/// this machine or the caller allows it by name.
+/// this machine or the caller allows it explicitly.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum PlainHttp {
     /// `https` everywhere, `http` only to a loopback address or `localhost`.
     #[default]
     LoopbackOnly,
-    /// `http` to any host, for a network that is as trusted as the secrets require.
+    /// `http` to any host, for networks that the caller trusts with the secrets.
     Anywhere,
 }
 
@@ -30,20 +30,13 @@ impl PlainHttp {
             }
             _ => false,
         };
-        if allowed {
-            Ok(())
-        } else {
-            Err(InsecureUri(()))
-        }
+        if allowed { Ok(()) } else { Err(InsecureUri(())) }
     }
 }
 
 /// Whether the host of a URI is a loopback address or `localhost` (RFC 6761 §6.3).
 fn is_loopback(host: &str) -> bool {
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match address.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),

@@ -16,22 +16,22 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Remedy {
-    /// The user authorizes again.
+    /// The user has to authorize again.
     StartOver,
-    /// The same works later.
+    /// The same request can succeed later.
     Retry {
-        /// How long to wait: what the server asked for, otherwise 30 seconds.
+        /// How long to wait: as long as the server asked for, or 30 seconds if it did not ask.
         after: Duration,
     },
     /// The app's settings, credentials or addresses are wrong. An operator has to fix them.
     FixConfiguration,
-    /// The server or something between does not follow the documented protocol.
+    /// The server, or a proxy in front of it, does not follow the documented protocol.
     Unexpected,
 }
 
 impl Remedy {
-    /// A retry after the server's wish, or after a default of 30 seconds: longer than a failover,
-    /// shorter than a user's patience.
+    /// Returns a retry after `after`. Defaults to 30 seconds: long enough for a failover, and short
+    /// enough for a user to wait.
     pub(crate) fn retry(after: Option<Duration>) -> Self {
         let after = after.unwrap_or(Duration::from_secs(30));
         Self::Retry { after }

@@ -12,15 +12,13 @@ pub(crate) const REDACTED: &str = "[redacted]";
 
 /// The largest length of a client id, secret, code or state in bytes.
 ///
-/// The vendor's have at most 64; the bound keeps a hostile callback from growing requests.
+/// The vendor's have at most 64 bytes. The limit keeps a hostile callback from inflating requests.
 pub(crate) const MAX_CREDENTIAL_LEN: usize = 1024;
 
 /// Whether `value` consists of one or more visible ASCII characters (0x21 to 0x7E).
 pub(crate) fn is_visible_ascii(value: &str) -> bool {
     // No early exit, so that the loop vectorizes: tokens are long, and nearly all are valid.
-    let graphic = value
-        .bytes()
-        .fold(true, |all, byte| all & byte.is_ascii_graphic());
+    let graphic = value.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic());
     graphic && !value.is_empty()
 }
 
@@ -47,10 +45,7 @@ impl Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.expose()
-            .as_bytes()
-            .ct_eq(other.expose().as_bytes())
-            .into()
+        self.expose().as_bytes().ct_eq(other.expose().as_bytes()).into()
     }
 }
 
@@ -62,8 +57,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Returns the value of an `Authorization` header, marked sensitive. The scheme and credentials must
-/// be visible ASCII.
+/// Returns the value of an `Authorization` header, marked sensitive. The scheme and credentials
+/// must be visible ASCII.
 #[expect(
     clippy::expect_used,
     reason = "every `Secret` that reaches a header was checked to be visible ASCII"

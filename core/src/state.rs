@@ -10,7 +10,7 @@ use crate::secret::{self, Secret};
 /// The smallest entropy of a state in bytes: 128 bits, as RFC 6749 §10.10 requires.
 const MIN_ENTROPY: usize = 16;
 
-/// The largest entropy of a state in bytes: its base64 is as long as a credential may be.
+/// The largest entropy of a state in bytes: its base64 has the largest length of a credential.
 const MAX_ENTROPY: usize = secret::MAX_CREDENTIAL_LEN / 4 * 3;
 
 /// The `state` of one authorization (RFC 6749 §4.1.1 and §10.12). It proves that a callback belongs
@@ -39,10 +39,7 @@ impl State {
     /// protection against forged callbacks.
     #[cfg(feature = "getrandom")]
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "without a random source, no state is safe"
-    )]
+    #[expect(clippy::expect_used, reason = "without a random source, no state is safe")]
     pub fn random() -> Self {
         let mut random = [0; MIN_ENTROPY];
         getrandom::fill(&mut random).expect("the operating system has a random source");
@@ -54,15 +51,10 @@ impl State {
     #[must_use]
     pub fn from_entropy<const N: usize>(random: [u8; N]) -> Self {
         const {
-            assert!(
-                MIN_ENTROPY <= N && N <= MAX_ENTROPY,
-                "a state needs 16 to 768 random bytes"
-            );
+            assert!(MIN_ENTROPY <= N && N <= MAX_ENTROPY, "a state needs 16 to 768 random bytes");
         }
         let random = Zeroizing::new(random);
-        Self(Secret::new(&Zeroizing::new(
-            BASE64_URL_SAFE_NO_PAD.encode(random.as_slice()),
-        )))
+        Self(Secret::new(&Zeroizing::new(BASE64_URL_SAFE_NO_PAD.encode(random.as_slice()))))
     }
 
     /// Returns the state that the app kept in the user's browser session.
@@ -120,10 +112,7 @@ mod tests {
 
     #[test]
     fn encodes_entropy_as_url_safe_base64() {
-        assert_eq!(
-            State::from_entropy([0xff; 16]).as_str(),
-            "_____________________w"
-        );
+        assert_eq!(State::from_entropy([0xff; 16]).as_str(), "_____________________w");
         assert_eq!(State::from_entropy([0; 32]).as_str(), "A".repeat(43));
     }
 
@@ -138,12 +127,9 @@ mod tests {
     #[test]
     fn compares_the_whole_text() {
         let state = State::from_stored("900e06e2").unwrap();
-        for (other, equal) in [
-            ("900e06e2", true),
-            ("900e06e", false),
-            ("900e06e22", false),
-            ("900E06E2", false),
-        ] {
+        for (other, equal) in
+            [("900e06e2", true), ("900e06e", false), ("900e06e22", false), ("900E06E2", false)]
+        {
             assert_eq!(state == State::from_stored(other).unwrap(), equal);
             assert_eq!(state.matches(other), equal);
         }

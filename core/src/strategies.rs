@@ -29,12 +29,14 @@ use crate::{
     state::State,
 };
 
-/// Client ids, secrets, codes, states and tokens: visible ASCII, too long to occur by chance.
+/// Client ids, secrets, codes, states and tokens: visible ASCII, long enough not to occur elsewhere
+/// by chance.
 pub fn credential() -> impl Strategy<Value = String> {
     matching("[!-~]{12,48}")
 }
 
-/// A code exchange and its parts. `Debug` shows the generated secrets, so that failures are readable.
+/// A code exchange and its parts. `Debug` shows the generated secrets, so that failures are
+/// readable.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Exchange {
@@ -74,13 +76,7 @@ pub fn exchange() -> impl Strategy<Value = Exchange> {
     let credentials = (credential(), credential(), credential(), state());
     credentials.prop_filter_map("a valid app", |(client_id, client_secret, code, state)| {
         let app = App::new(&client_id, &client_secret).ok()?;
-        Some(Exchange {
-            app,
-            client_id,
-            client_secret,
-            code,
-            state,
-        })
+        Some(Exchange { app, client_id, client_secret, code, state })
     })
 }
 
@@ -106,29 +102,16 @@ pub fn callback_query(parameters: Vec<(String, String)>) -> impl Strategy<Value 
             pairs
         })
         .prop_map(|pairs| {
-            let pairs: Vec<_> = pairs
-                .into_iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
+            let pairs: Vec<_> =
+                pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
             pairs.join("&")
         })
 }
 
 /// Hostile callback queries: missing, duplicate, empty and broken parameters.
 pub fn hostile_query() -> impl Strategy<Value = String> {
-    let name = select(vec![
-        "code",
-        "state",
-        "error",
-        "error_description",
-        "c%6Fde",
-        "",
-    ]);
-    let value = prop_oneof![
-        matching("[!-~]{0,9}"),
-        matching(".{0,9}"),
-        Just("%".to_string())
-    ];
+    let name = select(vec!["code", "state", "error", "error_description", "c%6Fde", ""]);
+    let value = prop_oneof![matching("[!-~]{0,9}"), matching(".{0,9}"), Just("%".to_string())];
     let pair = (name, value, any::<bool>());
     let pairs = vec_of(pair, 0..6).prop_map(|pairs| {
         let pairs: Vec<_> = pairs
@@ -157,12 +140,7 @@ pub struct Tokens {
 pub fn token_response(state: &State) -> impl Strategy<Value = (Tokens, Response<Vec<u8>>)> + use<> {
     let state = state.as_str().to_string();
     let expires_in = option::of(0..=86_400_u32);
-    let tokens = (
-        credential(),
-        option::of(credential()),
-        expires_in,
-        any::<bool>(),
-    );
+    let tokens = (credential(), option::of(credential()), expires_in, any::<bool>());
     tokens.prop_flat_map(move |(access_token, refresh_token, expires_in, echo)| {
         let mut members = vec![
             member("access_token", json_string(access_token.clone())),
@@ -175,18 +153,11 @@ pub fn token_response(state: &State) -> impl Strategy<Value = (Tokens, Response<
             members.push(member("refresh_token", json_string(refresh_token.clone())));
         }
         if let Some(seconds) = expires_in {
-            let forms = vec![
-                format!("{seconds}"),
-                format!("\"{seconds}\""),
-                format!("{seconds}.0"),
-            ];
+            let forms =
+                vec![format!("{seconds}"), format!("\"{seconds}\""), format!("{seconds}.0")];
             members.push(member("expires_in", select(forms).boxed()));
         }
-        let tokens = Tokens {
-            access_token,
-            refresh_token,
-            expires_in,
-        };
+        let tokens = Tokens { access_token, refresh_token, expires_in };
         let status = select(vec![StatusCode::OK, StatusCode::CREATED]);
         (status, json_object(members)).prop_map(move |(status, body)| {
             let mut response = Response::new(body.into_bytes());
@@ -203,13 +174,11 @@ pub fn hostile_response() -> impl Strategy<Value = Response<Vec<u8>>> {
     hostile_response_with(Vec::new())
 }
 
-/// As [`hostile_response`], from a server that likes to echo `words`, such as the secrets of the
+/// As [`hostile_response`], from a server that often echoes `words`, such as the secrets of the
 /// request.
 pub fn hostile_response_with(words: Vec<String>) -> impl Strategy<Value = Response<Vec<u8>>> {
-    let status = prop_oneof![
-        select(vec![200_u16, 201, 400, 401, 429, 500, 204, 304, 307]),
-        100..=999_u16,
-    ];
+    let status =
+        prop_oneof![select(vec![200_u16, 201, 400, 401, 429, 500, 204, 304, 307]), 100..=999_u16,];
     (status, hostile_headers(words.clone()), hostile_body(words)).prop_map(
         |(status, headers, body)| {
             let mut response = Response::new(body);
@@ -261,9 +230,7 @@ fn hostile_headers(words: Vec<String>) -> impl Strategy<Value = HeaderMap> {
     ];
     vec_of((name, value), 0..5).prop_map(|pairs| {
         let pairs = pairs.into_iter();
-        pairs
-            .filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)))
-            .collect()
+        pairs.filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))).collect()
     })
 }
 
@@ -294,20 +261,14 @@ fn hostile_body(words: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
     ];
     let member = (select(names), value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
     let object = vec_of(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(",")));
-    let broken = (
-        object.clone(),
-        any::<proptest::sample::Index>(),
-        any::<u8>(),
-    )
-        .prop_map(|(object, index, byte)| {
+    let broken = (object.clone(), any::<proptest::sample::Index>(), any::<u8>()).prop_map(
+        |(object, index, byte)| {
             let mut bytes = object.into_bytes();
             let at = index.index(bytes.len());
+            bytes.get_mut(at).into_iter().for_each(|target| *target = byte);
             bytes
-                .get_mut(at)
-                .into_iter()
-                .for_each(|target| *target = byte);
-            bytes
-        });
+        },
+    );
     let truncated =
         (object.clone(), any::<proptest::sample::Index>()).prop_map(|(object, index)| {
             let mut bytes = object.into_bytes();
@@ -341,21 +302,16 @@ fn member(name: &str, value: BoxedStrategy<String>) -> Member {
 /// An object with these members in any order, with any spacing and escaping, and unknown members.
 fn json_object(members: Vec<Member>) -> BoxedStrategy<String> {
     let unknown = (matching("[x-z]{1,4}"), json_value());
-    let unknown = vec_of(
-        unknown.prop_map(|(name, value)| (name, Just(value).boxed())),
-        0..3,
-    );
+    let unknown = vec_of(unknown.prop_map(|(name, value)| (name, Just(value).boxed())), 0..3);
     unknown
         .prop_flat_map(move |unknown| {
-            Just([members.clone(), unknown].concat())
-                .prop_shuffle()
-                .prop_flat_map(|members| {
-                    let members: Vec<_> = members
-                        .into_iter()
-                        .map(|(name, value)| (space(), json_string(name), space(), value, space()))
-                        .collect();
-                    members
-                })
+            Just([members.clone(), unknown].concat()).prop_shuffle().prop_flat_map(|members| {
+                let members: Vec<_> = members
+                    .into_iter()
+                    .map(|(name, value)| (space(), json_string(name), space(), value, space()))
+                    .collect();
+                members
+            })
         })
         .prop_map(|members| {
             let members: Vec<_> = members
@@ -367,18 +323,11 @@ fn json_object(members: Vec<Member>) -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// A JSON value of little depth.
+/// A shallow JSON value.
 fn json_value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
-        select(vec![
-            "null",
-            "true",
-            "-0.5",
-            "1e999",
-            "86400",
-            "\"\\ud800\""
-        ])
-        .prop_map(String::from),
+        select(vec!["null", "true", "-0.5", "1e999", "86400", "\"\\ud800\""])
+            .prop_map(String::from),
         matching("[ -~&&[^\"\\\\]]{0,8}").prop_map(|text| format!("\"{text}\"")),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
@@ -394,9 +343,7 @@ fn json_string(text: String) -> BoxedStrategy<String> {
     vec_of(any::<bool>(), text.chars().count())
         .prop_map(move |escaped| {
             let characters = text.chars().zip(&escaped);
-            let inner: String = characters
-                .map(|(c, escaped)| json_char(c, *escaped))
-                .collect();
+            let inner: String = characters.map(|(c, escaped)| json_char(c, *escaped)).collect();
             format!("\"{inner}\"")
         })
         .boxed()
@@ -434,10 +381,7 @@ fn space() -> BoxedStrategy<String> {
     matching("[ \t\r\n]{0,2}").boxed()
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the patterns are this file's own constants"
-)]
+#[expect(clippy::expect_used, reason = "the patterns are this file's own constants")]
 fn matching(pattern: &'static str) -> impl Strategy<Value = String> {
     string_regex(pattern).expect("a valid pattern")
 }

@@ -6,7 +6,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct UnixTime(Duration);
 
-/// The last second of the year 9999. Later times of a server are invalid: many calendars end there.
+/// The last second of the year 9999. Later times from a server are invalid, because many date
+/// libraries do not support them.
 pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
 impl UnixTime {
@@ -38,11 +39,7 @@ impl UnixTime {
     /// Rounds up to whole seconds, the precision of stored records.
     pub(crate) const fn ceil(self) -> Self {
         let fraction = self.0.subsec_nanos() as u64;
-        Self::from_secs(
-            self.0
-                .as_secs()
-                .saturating_add(fraction.div_ceil(1_000_000_000)),
-        )
+        Self::from_secs(self.0.as_secs().saturating_add(fraction.div_ceil(1_000_000_000)))
     }
 
     /// Returns the duration since the epoch.

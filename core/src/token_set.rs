@@ -13,7 +13,8 @@ use crate::{response::token_response::TokenResponse, time::UnixTime, token::Toke
 
 /// The tokens of one authorization, as an app stores them.
 ///
-/// A [`session`](crate::session) stores its tokens itself; this is for apps that do without one.
+/// A [`session`](crate::session) stores its tokens itself; this type is for apps that do not use
+/// one.
 ///
 /// ```
 /// use dropbox_sign_oauth::{ExposedTokenSet, TokenSet, UnixTime};
@@ -26,7 +27,7 @@ use crate::{response::token_response::TokenResponse, time::UnixTime, token::Toke
 /// # let response = operation.parse(response)?;
 /// let tokens = TokenSet::new(response, UnixTime::now());
 ///
-/// // Only a type whose name says so serializes the secrets.
+/// // Only `ExposedTokenSet` serializes the secrets.
 /// let stored = serde_json::to_string(&ExposedTokenSet::from(tokens.clone()))?;
 /// let loaded: ExposedTokenSet = serde_json::from_str(&stored)?;
 /// assert_eq!(TokenSet::from(loaded), tokens);
@@ -60,8 +61,8 @@ impl TokenSet {
 /// A [`TokenSet`] that serializes its tokens in plain text, for a trusted store.
 ///
 /// The serialized form is a map of `format` (1), `access_token`, `refresh_token` and `expires_at`
-/// (Unix seconds); the last two may be null. Deserializing checks the format and the tokens, and its
-/// errors do not quote them.
+/// (Unix seconds); the last two may be null. Deserializing checks the format and the tokens, and
+/// its errors do not quote them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExposedTokenSet(TokenSet);
 
@@ -142,9 +143,9 @@ impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u32::deserialize(deserializer)? {
             FORMAT => Ok(Self),
-            other => Err(D::Error::custom(format_args!(
-                "unsupported format {other}, expected {FORMAT}"
-            ))),
+            other => {
+                Err(D::Error::custom(format_args!("unsupported format {other}, expected {FORMAT}")))
+            }
         }
     }
 }
@@ -186,20 +187,13 @@ mod tests {
             refresh_token: Some(token("ref")),
             expires_at: Some(UnixTime::from_secs(1_700_086_400)),
         };
-        let bare = TokenSet {
-            refresh_token: None,
-            expires_at: None,
-            ..full.clone()
-        };
+        let bare = TokenSet { refresh_token: None, expires_at: None, ..full.clone() };
         for (tokens, stored) in [
             (
                 full,
                 r#"{"format":1,"access_token":"acc","refresh_token":"ref","expires_at":1700086400}"#,
             ),
-            (
-                bare,
-                r#"{"format":1,"access_token":"acc","refresh_token":null,"expires_at":null}"#,
-            ),
+            (bare, r#"{"format":1,"access_token":"acc","refresh_token":null,"expires_at":null}"#),
         ] {
             let exposed = ExposedTokenSet::from(tokens.clone());
             assert_eq!(serde_json::to_string(&exposed).unwrap(), stored);
@@ -221,14 +215,8 @@ mod tests {
                 "a token must be one or more visible ASCII characters without spaces at line 1 \
                  column 32",
             ),
-            (
-                r#"{"format":1}"#,
-                "missing field `access_token` at line 1 column 12",
-            ),
-            (
-                r#"{"format":1,"acc"#,
-                "EOF while parsing a string at line 1 column 16",
-            ),
+            (r#"{"format":1}"#, "missing field `access_token` at line 1 column 12"),
+            (r#"{"format":1,"acc"#, "EOF while parsing a string at line 1 column 16"),
         ] {
             let error = serde_json::from_str::<ExposedTokenSet>(stored).unwrap_err();
             assert_eq!(error.to_string(), message);

@@ -7,8 +7,8 @@ use dropbox_sign_oauth::{
 use http::Response;
 use proptest::prelude::*;
 
-/// The class of an outcome.
-fn class<T>(outcome: &Result<T, Error>) -> &'static str {
+/// The name of an outcome's variant.
+fn variant<T>(outcome: &Result<T, Error>) -> &'static str {
     match outcome {
         Ok(_) => "a result",
         Err(Error::Rejected(_)) => "rejected",
@@ -37,8 +37,8 @@ fn collected(response: &Response<Vec<u8>>, chunks: &[Vec<u8>]) -> Result<Respons
     Ok(response.map(|body| body.as_ref().to_vec()))
 }
 
-/// All output of an outcome.
-fn shown<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> String {
+/// Everything that an outcome can print.
+fn printed<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> String {
     match outcome {
         Ok(result) => format!("{result:?} {result:#?}"),
         Err(error) => format!("{error} {error:?} {error:#?}"),
@@ -85,20 +85,20 @@ proptest! {
         }),
     ) {
         let response = collected(&response, &chunks).unwrap();
-        let reply = exchange.operation().parse(response).unwrap();
-        prop_assert_eq!(reply.access_token.expose(), tokens.access_token);
+        let parsed = exchange.operation().parse(response).unwrap();
+        prop_assert_eq!(parsed.access_token.expose(), tokens.access_token);
         prop_assert_eq!(
-            reply.refresh_token.as_ref().map(Token::expose),
+            parsed.refresh_token.as_ref().map(Token::expose),
             tokens.refresh_token.as_deref()
         );
         let expiry = tokens.expires_in.map(|seconds| {
             Expiry::In(std::time::Duration::from_secs(seconds.into()))
         });
-        prop_assert_eq!(reply.expiry, expiry);
+        prop_assert_eq!(parsed.expiry, expiry);
     }
 
     #[test]
-    fn the_class_does_not_depend_on_chunks(
+    fn the_variant_does_not_depend_on_chunks(
         exchange in strategies::exchange(),
         (response, chunks) in with_chunks(strategies::hostile_response()),
     ) {
@@ -106,7 +106,7 @@ proptest! {
         let whole = whole.and_then(|response| exchange.operation().parse(response));
         let parts = collected(&response, &chunks);
         let parts = parts.and_then(|response| exchange.operation().parse(response));
-        prop_assert_eq!(class(&whole), class(&parts));
+        prop_assert_eq!(variant(&whole), variant(&parts));
     }
 
     #[test]
@@ -115,9 +115,9 @@ proptest! {
         let token = Token::new(&exchange.code).unwrap();
         let operation = exchange.operation();
         let texts = [
-            shown(&outcome),
-            shown(&exchange.app.refresh(&token).parse(response.clone())),
-            shown(&exchange.app.account(&token).parse(response)),
+            printed(&outcome),
+            printed(&exchange.app.refresh(&token).parse(response.clone())),
+            printed(&exchange.app.account(&token).parse(response)),
             format!("{operation:?} {:?} {:?}", exchange.app, exchange.state),
             format!("{:?}", operation.request().headers()),
         ];

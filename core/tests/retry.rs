@@ -1,4 +1,4 @@
-//! Which requests are retried, and when, for any sequence of outcomes and any clock.
+//! Checks which requests are retried, and when, for any sequence of outcomes and any clock.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -164,10 +164,7 @@ fn waits(policy: RetryPolicy, entropy: u64, outcomes: &[Outcome]) -> Vec<u128> {
     let exchange = {
         use proptest::{strategy::ValueTree, test_runner::TestRunner};
         let mut runner = TestRunner::deterministic();
-        strategies::exchange()
-            .new_tree(&mut runner)
-            .unwrap()
-            .current()
+        strategies::exchange().new_tree(&mut runner).unwrap().current()
     };
     let mut now = UnixTime::from_secs(1_700_000_000);
     let mut retry = Retry::new(operation, policy, now);
@@ -188,9 +185,7 @@ fn waits(policy: RetryPolicy, entropy: u64, outcomes: &[Outcome]) -> Vec<u128> {
 #[test]
 fn doubles_the_backoff_and_adds_it_to_the_requested_wait() {
     use Outcome::{NotSent, Status, Unknown};
-    let policy = RetryPolicy::default()
-        .attempts(6)
-        .max_delay(Duration::from_secs(3));
+    let policy = RetryPolicy::default().attempts(6).max_delay(Duration::from_secs(3));
     // Half of the range of the entropy: half of the maximum backoff.
     let half = 1 << 63;
     for (outcomes, expected) in [

@@ -1,4 +1,4 @@
-//! The sandbox alone, for clients in any language:
+//! Runs the sandbox as a program, for clients in any language:
 //! `cargo run --example sandbox -- --port 8080 [--tls]`.
 
 use std::{
@@ -22,12 +22,12 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use serde_json::json;
 
 const HELP: &str = "\
-A stand-in for Dropbox Sign's OAuth service on this machine. Runs until Ctrl-C.
+Simulates Dropbox Sign's OAuth service on this machine. Runs until Ctrl-C.
 
 Usage: cargo run --example sandbox -- [OPTIONS]
 
 Server:
-      --port PORT              Port on 127.0.0.1 [default: a free one]
+      --port PORT              Port on 127.0.0.1 [default: a free port]
       --tls                    Serve https, with a certificate for 127.0.0.1 and localhost
       --root-certificate PATH  File for the certificate that clients must trust, with --tls
                                [default: a new file in the folder for temporary files]
@@ -35,7 +35,7 @@ Server:
       --log FORMAT             Log of requests on standard error: text, json or none [default: text]
 
 App:
-      --callback URL           Where the browser goes if the client sends no redirect_uri
+      --callback URL           Callback of authorization requests without a redirect_uri
       --automatic              Approve every authorization request without asking
       --second-account         Offer a second account on the authorize page
       --expires-in SECONDS     Lifetime of access tokens [default: 86400]
@@ -62,16 +62,17 @@ Base URL of the vendor's SDKs:
   PHP     none: pass a Guzzle client whose handler replaces the host
 The Ruby, Java and C# SDKs can parse errors of the token endpoint only with --nested-errors.
 
-Exit codes: 0 success, 1 failure, 2 invalid command line. NO_COLOR turns colours off.
+Exit codes: 0 success, 1 failure, 2 invalid command line. NO_COLOR turns colors off.
 ";
 
 const ERROR: Style = AnsiColor::Red.on_default();
 const BOLD: Style = Style::new().bold();
 
-/// The state of the commands in the output. Clients use a random one.
+/// The state in the printed commands. Clients must use a random state for each login.
 const STATE: &str = "900e06e2";
 
-/// The callback if there is none. Nothing needs to listen there: the code is in the address bar.
+/// The callback in the printed URL without `--callback`. No server is needed there: the user copies
+/// the code from the address bar.
 const DEFAULT_CALLBACK: &str = "http://127.0.0.1:7878/callback";
 
 #[derive(Debug)]
@@ -84,7 +85,7 @@ struct Options {
     callback: Option<String>,
 }
 
-/// Why the sandbox does not start, in one line.
+/// The error if the sandbox cannot start.
 #[derive(PartialEq, Eq, Debug)]
 struct Failure {
     message: String,
@@ -93,17 +94,11 @@ struct Failure {
 
 impl Failure {
     fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            exit_code: 1,
-        }
+        Self { message: message.into(), exit_code: 1 }
     }
 
     fn usage(message: impl fmt::Display) -> Self {
-        Self {
-            message: format!("{message}; see --help"),
-            exit_code: 2,
-        }
+        Self { message: format!("{message}; see --help"), exit_code: 2 }
     }
 }
 
@@ -123,7 +118,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let message = failure.message;
-            // There is nowhere to report that this failed.
+            // A failure to write to standard error cannot be reported.
             let _ = writeln!(anstream::stderr(), "{ERROR}error: {message}{ERROR:#}");
             ExitCode::from(failure.exit_code)
         }
@@ -136,13 +131,10 @@ fn run() -> Result<(), Failure> {
     };
     let sandbox = start(&options)?;
     let root_certificate = match sandbox.root_certificate_pem() {
-        Some(pem) => Some(write_root_certificate(
-            options.root_certificate.as_deref(),
-            pem,
-        )?),
+        Some(pem) => Some(write_root_certificate(options.root_certificate.as_deref(), pem)?),
         None => None,
     };
-    let settings = Shown {
+    let settings = Settings {
         authorize_url: authorize_url(&sandbox, options.callback.is_some())?,
         root_certificate,
         sandbox: &sandbox,
@@ -162,7 +154,7 @@ fn run() -> Result<(), Failure> {
     }
 }
 
-/// Parses the command line. `None` asks for help.
+/// Parses the command line. Returns `None` if it asks for help.
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, Failure> {
     let mut options = Options {
         builder: Sandbox::builder(),
@@ -229,7 +221,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options
     Ok(Some(options))
 }
 
-/// Writes a request to standard error.
+/// Logs a request to standard error.
 type Log = fn(&RecordedRequest);
 
 fn log_format(text: &str) -> Result<Log, &'static str> {
@@ -260,26 +252,21 @@ fn write_root_certificate(path: Option<&Path>, pem: &str) -> Result<PathBuf, Fai
         file.create(true).truncate(true);
         path.to_owned()
     } else {
-        // Others can write to the folder: never write to a file that exists, under a name that
-        // cannot be guessed.
+        // Other users can write to the folder, so the name cannot be guessed, and an existing file
+        // is not overwritten.
         file.create_new(true);
         let random = getrandom::u64();
         let random = random.map_err(|error| Failure::new(format!("no random bytes: {error}")))?;
         env::temp_dir().join(format!("dropbox-sign-sandbox-{random:016x}.pem"))
     };
-    let written = file
-        .open(&path)
-        .and_then(|mut file| file.write_all(pem.as_bytes()));
+    let written = file.open(&path).and_then(|mut file| file.write_all(pem.as_bytes()));
     match written {
         Ok(()) => Ok(path),
-        Err(error) => Err(Failure::new(format!(
-            "cannot write {}: {error}",
-            path.display()
-        ))),
+        Err(error) => Err(Failure::new(format!("cannot write {}: {error}", path.display()))),
     }
 }
 
-/// Returns an authorize URL that leads to the given callback or the default one.
+/// Returns an authorize URL with the callback of the command line, or else the default one.
 fn authorize_url(sandbox: &Sandbox, has_callback: bool) -> Result<String, Failure> {
     let app = sandbox.app();
     let state = State::from_stored(STATE).map_err(|error| Failure::new(error.to_string()))?;
@@ -291,9 +278,9 @@ fn authorize_url(sandbox: &Sandbox, has_callback: bool) -> Result<String, Failur
     Ok(app.authorize_url_with_redirect(&state, &callback))
 }
 
-/// Returns whether a callback is on this machine and nothing listens there.
+/// Returns whether the callback is plain `http` and no server listens there.
 fn nothing_listens(callback: &str) -> bool {
-    const PATIENCE: Duration = Duration::from_millis(200);
+    const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 
     let Ok(uri) = callback.parse::<Uri>() else {
         return false;
@@ -304,18 +291,19 @@ fn nothing_listens(callback: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let addresses = (host, uri.port_u16().unwrap_or(80)).to_socket_addrs();
     let mut addresses = addresses.into_iter().flatten();
-    let listens = |address: SocketAddr| TcpStream::connect_timeout(&address, PATIENCE).is_ok();
+    let listens =
+        |address: SocketAddr| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok();
     !addresses.any(listens)
 }
 
-/// What is printed at the start.
-struct Shown<'s> {
+/// The settings that are printed at startup.
+struct Settings<'s> {
     sandbox: &'s Sandbox,
     authorize_url: String,
     root_certificate: Option<PathBuf>,
 }
 
-impl Shown<'_> {
+impl Settings<'_> {
     fn json(&self) -> String {
         let settings = json!({
             "base_url": self.sandbox.base_url(),
@@ -373,9 +361,7 @@ client secret     {client_secret}
 
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|error| Failure::new(format!("cannot write to standard output: {error}")))
 }
 
@@ -394,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_every_option_that_the_help_names() {
+    fn accepts_all_options_of_the_help() {
         let all = "--port 0 --tls --root-certificate root.pem --json --log json \
                    --callback http://127.0.0.1:9/callback --automatic --second-account \
                    --expires-in 60 --rotate-refresh-tokens --refresh-without-credentials \
@@ -419,31 +405,16 @@ mod tests {
             ("-x", "invalid option '-x'"),
             ("8080", "unexpected argument \"8080\""),
             ("--port", "missing argument for option '--port'"),
-            (
-                "--port 65536",
-                "invalid value `65536`: number too large to fit in target type",
-            ),
-            (
-                "--tls=yes",
-                "unexpected argument for option '--tls': \"yes\"",
-            ),
-            (
-                "--root-certificate root.pem",
-                "--root-certificate needs --tls",
-            ),
+            ("--port 65536", "invalid value `65536`: number too large to fit in target type"),
+            ("--tls=yes", "unexpected argument for option '--tls': \"yes\""),
+            ("--root-certificate root.pem", "--root-certificate needs --tls"),
             (
                 "--callback /callback",
                 "invalid value `/callback`: a redirect URI must be absolute, without a fragment, \
                  and either https, http to a loopback host, or of a private-use scheme",
             ),
-            (
-                "--fault 500",
-                "invalid value `500`: a fault is one of 429, 503, slow and reset",
-            ),
-            (
-                "--log xml",
-                "invalid value `xml`: a log format is one of text, json and none",
-            ),
+            ("--fault 500", "invalid value `500`: a fault is one of 429, 503, slow and reset"),
+            ("--log xml", "invalid value `xml`: a log format is one of text, json and none"),
         ] {
             assert_eq!(parsed(command_line).err(), Some(Failure::usage(message)));
         }
@@ -462,14 +433,11 @@ mod tests {
     fn reports_an_unwritable_certificate_file() {
         let path = Some(Path::new("nowhere/root.pem"));
         let message = write_root_certificate(path, "pem").unwrap_err().message;
-        assert!(
-            message.starts_with("cannot write nowhere/root.pem: "),
-            "{message}"
-        );
+        assert!(message.starts_with("cannot write nowhere/root.pem: "), "{message}");
     }
 
     #[test]
-    fn sees_whether_something_listens_on_the_callback() {
+    fn detects_whether_a_server_listens_on_the_callback() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let callback = format!("http://{}/callback", listener.local_addr().unwrap());
         assert!(!nothing_listens(&callback));
@@ -480,17 +448,14 @@ mod tests {
     }
 
     #[test]
-    fn shows_usable_settings() {
+    fn prints_settings_as_text_and_json() {
         for (command_line, rest) in [
-            (
-                "--tls",
-                "&redirect_uri=http%3A%2F%2F127.0.0.1%3A7878%2Fcallback",
-            ),
+            ("--tls", "&redirect_uri=http%3A%2F%2F127.0.0.1%3A7878%2Fcallback"),
             ("--tls --callback http://127.0.0.1:9/callback", ""),
         ] {
             let options = options(command_line);
             let sandbox = start(&options).unwrap();
-            let shown = Shown {
+            let shown = Settings {
                 authorize_url: authorize_url(&sandbox, options.callback.is_some()).unwrap(),
                 root_certificate: Some("certs/root.pem".into()),
                 sandbox: &sandbox,

@@ -1,14 +1,19 @@
-//! Test tools for `dropbox-sign-oauth`, also for other transports than the two adapters:
-//! [`sandbox`] is a local stand-in for the service, [`conformance`] runs any transport through every
-//! [`fault`], and [`peer`] is the scripted server behind it.
+//! Test tools for `dropbox-sign-oauth`, for the two adapters and for other transports and stores.
+//!
+//! - [`sandbox`] simulates the service on this machine.
+//! - [`conformance`] tests a transport with every [`fault`].
+//! - [`peer`] is the scripted server of these tests.
+//! - [`store`] tests a session store, also with real databases.
 
 pub mod conformance;
 pub mod fault;
 pub mod peer;
+pub mod samples;
 pub mod sandbox;
+pub mod store;
 pub mod tls;
 
-/// The code of the README, so that it compiles.
+/// Compiles the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

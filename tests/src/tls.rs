@@ -94,9 +94,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = key();
-        let certificate = params
-            .signed_by(&key, &self.0)
-            .expect("a valid certificate");
+        let certificate = params.signed_by(&key, &self.0).expect("a valid certificate");
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());

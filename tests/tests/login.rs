@@ -1,7 +1,7 @@
-//! The example `login` as a user runs it: its output, exit codes and stored sessions.
+//! Runs the example `login` and checks its output, exit codes and stored sessions.
 //!
-//! `cargo test` builds the examples before it runs a test. With `--test login` alone it does not;
-//! `cargo build --example login` does.
+//! `cargo test` builds the examples first, but `cargo test --test login` does not. Run
+//! `cargo build --example login` before it.
 
 use std::{
     env::{self, consts::EXE_SUFFIX},
@@ -25,7 +25,7 @@ const LOADED: &str = "  Session loaded; no login is needed\n";
 const ACCOUNT: &str = "  Account me@dropboxsign.com (5008b25c7f67153e57d5a357b1687968068fb465)\n";
 const APPROVED: &str = "200 Approved. You can close this page.";
 
-/// The output from the callback to the end.
+/// The expected output from the callback to the end.
 fn logged_in(transport: &str) -> String {
     format!(
         "{RECEIVED}   Tokens received for the code, with {transport}
@@ -33,7 +33,7 @@ fn logged_in(transport: &str) -> String {
     )
 }
 
-/// The example in an environment without credentials and without a browser.
+/// Returns the command of the example, without credentials and without a browser.
 fn login(arguments: &str) -> Command {
     let test = env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
@@ -60,7 +60,7 @@ fn outcome(output: Output) -> String {
     format!("{stdout}{stderr}exit code {code}")
 }
 
-/// A run that waits for the user to decide on the authorize page.
+/// A run of the example that waits for the user's decision.
 struct Waiting {
     child: Option<Child>,
     /// The URL of the authorize page.
@@ -71,14 +71,11 @@ impl Waiting {
     fn start(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Without read-ahead: the rest is the outcome.
+        // A buffer of one byte, because the rest of the output must stay in the pipe for `end`.
         let stdout = BufReader::with_capacity(1, child.stdout.as_mut().unwrap());
         let mut lines = stdout.lines().map(Result::unwrap);
         let url = lines.find(|line| line.starts_with("http")).unwrap();
-        Self {
-            child: Some(child),
-            url,
-        }
+        Self { child: Some(child), url }
     }
 
     fn parameter(&self, name: &str) -> String {
@@ -87,12 +84,12 @@ impl Waiting {
         pairs.find(|(found, _)| found == name).unwrap().1.into()
     }
 
-    /// Opens the callback with a query.
-    fn call_back(&self, query: &str) -> String {
+    /// Requests the callback URL with `query` appended.
+    fn request_callback(&self, query: &str) -> String {
         open(&(self.parameter("redirect_uri") + query))
     }
 
-    /// Returns the outcome without the output up to the URL.
+    /// Waits for the end of the run. Returns its outcome, without the output up to the URL.
     fn end(mut self) -> String {
         let output = self.child.take().unwrap().wait_with_output();
         outcome(output.unwrap()).trim_start().to_owned()
@@ -105,7 +102,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Opens a page as a browser does, and returns the status and the text of the last page.
+/// Opens a URL, follows redirects, and returns the status and text of the last page.
 fn open(url: &str) -> String {
     let config = Agent::config_builder().proxy(None);
     let browser = config.http_status_as_error(false).build().new_agent();
@@ -115,14 +112,14 @@ fn open(url: &str) -> String {
 }
 
 #[test]
-fn logs_in_at_its_own_sandbox() {
-    let simulated = "Authorize this program plays the user and approves\n";
+fn logs_in_with_its_own_sandbox() {
+    let approved = "Authorize approved on behalf of the user\n";
     for (arguments, transport) in [("", "hyper"), ("--transport=ureq", "ureq")] {
         let outcome = run(&mut login(arguments));
         let (started, rest) = outcome.split_once('\n').unwrap();
         assert!(started.starts_with(STARTED), "{started}");
         let logged_in = logged_in(transport);
-        assert_eq!(rest, format!("{NEEDED}{simulated} {logged_in}"));
+        assert_eq!(rest, format!("{NEEDED}{approved} {logged_in}"));
     }
 }
 
@@ -150,20 +147,14 @@ fn prints_help() {
 }
 
 #[test]
-fn rejects_wrong_usage() {
+fn rejects_invalid_command_lines() {
     for (arguments, error) in [
         ("--transprot ureq", "invalid option '--transprot'"),
         ("hyper", "unexpected argument \"hyper\""),
         ("--save", "missing argument for option '--save'"),
         ("--transport curl", "--transport takes hyper or ureq"),
-        (
-            "--sandbox x",
-            "--sandbox: the endpoint is not an absolute URI",
-        ),
-        (
-            "--live --sandbox x",
-            "--live and --sandbox exclude each other",
-        ),
+        ("--sandbox x", "--sandbox: the endpoint is not an absolute URI"),
+        ("--live --sandbox x", "--live and --sandbox cannot be used together"),
     ] {
         let expected = format!("error: {error}; see --help\nexit code 2");
         assert_eq!(run(&mut login(arguments)), expected);
@@ -176,10 +167,7 @@ fn rejects_missing_and_invalid_credentials() {
     for (variables, error) in [
         (&[][..], format!("{CLIENT_ID} is not set")),
         (&[(CLIENT_ID, "1d")], format!("{CLIENT_SECRET} is not set")),
-        (
-            &[(CLIENT_ID, "1d"), (CLIENT_SECRET, "canary\n")],
-            format!("the client secret {invalid}"),
-        ),
+        (&[(CLIENT_ID, "1d"), (CLIENT_SECRET, "canary\n")], format!("the client secret {invalid}")),
     ] {
         let expected = format!("error: --live: {error}; see --help\nexit code 2");
         let mut command = login("--live");
@@ -201,7 +189,7 @@ fn continues_a_saved_session() {
         let expected = format!("{LOADED}{ACCOUNT}exit code 0");
         let outcome = run(login(&at_sandbox).arg("--save").arg(&save));
         assert_eq!(outcome, expected);
-        // A sandbox of its own takes the place of the first one.
+        // Without `--sandbox`, a new sandbox accepts the stored tokens.
         drop(sandbox);
         let outcome = run(login("").arg("--save").arg(&save));
         assert!(outcome.starts_with(STARTED), "{outcome}");
@@ -210,7 +198,7 @@ fn continues_a_saved_session() {
 }
 
 #[test]
-fn waits_for_the_callback_with_its_state() {
+fn ignores_callbacks_with_another_state() {
     for transport in TRANSPORTS {
         let sandbox = Sandbox::start().unwrap();
         let arguments = format!("--transport {transport} --sandbox {}", sandbox.base_url());
@@ -219,13 +207,13 @@ fn waits_for_the_callback_with_its_state() {
         let address = callback.trim_start_matches("http://");
         let _idle = TcpStream::connect(address.trim_end_matches("/callback")).unwrap();
         for query in ["?code=c&state=s", "?code=c&code=d", "?error=e", ""] {
-            let page = waiting.call_back(query);
-            assert_eq!(page, "400 This is not the login in progress.");
+            let page = waiting.request_callback(query);
+            assert_eq!(page, "400 This callback belongs to another login.");
         }
-        let page = waiting.call_back("/favicon.ico");
-        assert_eq!(page, "404 There is only /callback here.");
+        let page = waiting.request_callback("/favicon.ico");
+        assert_eq!(page, "404 Not found. The callback is /callback.");
         let state = waiting.parameter("state");
-        let page = waiting.call_back(&format!("?error=access_denied&state={state}"));
+        let page = waiting.request_callback(&format!("?error=access_denied&state={state}"));
         assert_eq!(page, "200 Not approved. You can close this page.");
         let expected = "Callback ignored: the state of the callback does not match
  Callback ignored: duplicate parameter `code` in the callback
@@ -248,7 +236,7 @@ fn reports_failed_calls_with_their_remedy() {
             let arguments = format!("--transport {transport} --sandbox {url}");
             let waiting = Waiting::start(&mut login(&arguments));
             let state = waiting.parameter("state");
-            let page = waiting.call_back(&format!("?code=canary&state={state}"));
+            let page = waiting.request_callback(&format!("?code=canary&state={state}"));
             assert_eq!(page, APPROVED);
             let outcome = waiting.end();
             let start = format!("{RECEIVED}error: {error}");
@@ -262,7 +250,7 @@ fn reports_failed_calls_with_their_remedy() {
 
 #[test]
 fn reports_a_port_in_use() {
-    // If this fails, the port is in use all the same.
+    // If this fails, another program uses the port, and the test still works.
     let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 8754));
     let mut command = login("--live");
     let outcome = run(command.envs([(CLIENT_ID, "1d"), (CLIENT_SECRET, "canary")]));
@@ -284,7 +272,7 @@ fn reports_unwritable_output() {
 fn opens_the_browser() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    // The browser is a script that writes its arguments to a pipe.
+    // The `xdg-open` of this test is a script that writes its arguments to a pipe.
     let folder = tempfile::tempdir().unwrap();
     let (pipe, script) = (folder.path().join("pipe"), folder.path().join("xdg-open"));
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();

@@ -14,15 +14,13 @@ use dropbox_sign_oauth_hyper as hyper;
 use dropbox_sign_oauth_testkit::{
     conformance::TokenOperation,
     peer::{Peer, Script},
+    samples::{CLIENT_SECRET, app_at, code_of},
 };
-use dropbox_sign_oauth_ureq::{
-    self as ureq, App, AuthorizationCode, CallError, Endpoints, State, Token, TokenResponse,
-};
+use dropbox_sign_oauth_ureq::{self as ureq, CallError, Token, TokenResponse};
 use serde_json::Value;
 
 const EXCHANGES: usize = 2_000;
 const CONCURRENCY: usize = 64;
-const SECRET: &str = "1d14434088507ffa390e6f5528465";
 
 /// How many exchanges there are for each refresh. The refreshes leave pooled connections.
 const REFRESH_EVERY: usize = 4;
@@ -40,9 +38,8 @@ fn script(connection: usize) -> Script {
             response.truncate(response.len() / 2);
             response
         }),
-        _ => (0..=random(connection, "responses") % 4).fold(Script::new(), |script, _| {
-            script.read_request().respond(respond)
-        }),
+        _ => (0..=random(connection, "responses") % 4)
+            .fold(Script::new(), |script, _| script.read_request().respond(respond)),
     };
     match random(connection, "reset") % 2 {
         0 => script.reset(),
@@ -72,19 +69,12 @@ fn respond(body: &[u8]) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-fn app(base: &str) -> App {
-    App::builder("cc91c61d00f8bb2ece1428035716b", SECRET)
-        .endpoints(Endpoints::at(base).unwrap())
-        .build()
-        .unwrap()
-}
-
 /// Sends all codes, each fourth after a refresh, and checks the outcomes against the requests that
 /// the peer received.
 fn check(send: impl Fn(TokenOperation) -> Result<TokenResponse, CallError> + Sync) {
     let connections = 2 * (EXCHANGES + REFRESHES);
     let peer = Peer::start((0..connections).map(script), None).unwrap();
-    let app = app(&peer.http());
+    let app = app_at(&peer.http());
     let next = Mutex::new(0..EXCHANGES);
     let outcomes = Mutex::new(HashMap::new());
     thread::scope(|scope| {
@@ -97,8 +87,8 @@ fn check(send: impl Fn(TokenOperation) -> Result<TokenResponse, CallError> + Syn
                         let _ = send(TokenOperation::Refresh(app.refresh(&token)));
                     }
                     let code = format!("code-{n:04}");
-                    let operation = AuthorizationCode::new(&code, State::random()).unwrap();
-                    let outcome = send(TokenOperation::Generate(app.generate(operation)));
+                    let operation = app.generate(code_of(&code));
+                    let outcome = send(TokenOperation::Generate(operation));
                     outcomes.lock().unwrap().insert(code, outcome);
                 }
             });
@@ -113,10 +103,7 @@ fn check_outcomes(peer: &Peer, outcomes: &HashMap<String, Result<TokenResponse, 
     for request in peer.received() {
         let (secret, is_code) = secret(&request.body);
         let is_new = used.insert(request.connection);
-        assert!(
-            is_new || !is_code,
-            "{secret} was sent on a pooled connection"
-        );
+        assert!(is_new || !is_code, "{secret} was sent on a pooled connection");
         *times.entry(secret).or_insert(0) += 1;
     }
     let mut not_sent = 0;
@@ -133,7 +120,7 @@ fn check_outcomes(peer: &Peer, outcomes: &HashMap<String, Result<TokenResponse, 
                 not_sent += 1;
             }
             Err(error @ CallError::Unknown { .. }) => {
-                assert!(!format!("{error} {error:?}").contains(SECRET));
+                assert!(!format!("{error} {error:?}").contains(CLIENT_SECRET));
             }
             Err(error @ CallError::Answered(_)) => panic!("{code}: {error}"),
         }
@@ -153,11 +140,8 @@ fn check_outcomes(peer: &Peer, outcomes: &HashMap<String, Result<TokenResponse, 
 fn hyper_loses_nothing() {
     let transport = hyper::Transport::builder().deadline(Duration::from_secs(60));
     let transport = transport.build().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     check(|operation| runtime.block_on(transport.send(operation)));
 }
 

@@ -137,10 +137,9 @@ fn ends_tls_with_and_without_close_notify() {
     let authority = Authority::new();
     let config = Arc::new(client_config([authority.root()]));
     let hello = || Script::new().read_request().send("hello");
-    for (script, error) in [
-        (hello().close(), None),
-        (hello().fin(), Some(io::ErrorKind::UnexpectedEof)),
-    ] {
+    for (script, error) in
+        [(hello().close(), None), (hello().fin(), Some(io::ErrorKind::UnexpectedEof))]
+    {
         let tls = authority.server_config(Leaf::Valid);
         let peer = Peer::start([script], Some(tls)).unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();

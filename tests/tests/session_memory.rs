@@ -1,6 +1,7 @@
-//! What 100,000 sessions take in memory.
+//! Measures the memory of 100,000 sessions.
 //!
-//! `cargo test -p dropbox-sign-oauth-testkit --test session_memory -- --nocapture` prints the figures.
+//! `cargo test -p dropbox-sign-oauth-testkit --test session_memory -- --nocapture` prints the
+//! figures.
 #![cfg(target_os = "linux")]
 
 use std::{convert::Infallible, fs};
@@ -15,14 +16,15 @@ use tokio::runtime;
 
 const SESSIONS: usize = 100_000;
 
-const MOST_BYTES: usize = 1331; // 1.3 KiB
+/// The limit for one session: 1.3 KiB.
+const MAX_BYTES: usize = 1331;
 
 /// A store with one record for all keys, so that only the sessions are measured.
-struct Everyone(Record);
+struct OneRecord(Record);
 
-impl Everyone {
+impl OneRecord {
     fn new() -> Self {
-        // As long as the vendor's.
+        // This token is as long as the vendor's tokens.
         let token = "NWNiOTMxOGFkOGVjMDhhNTAxZN2NkNjgxMjMwOWJiYTEzZTBmZGUzMjMThhMzYyMzc=";
         let text = format!(
             r#"{{"format":2,"version":9,"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"due","at":4000000000,"claim":null,"failures":0,"rejections":0,"access_token":"{token}","refresh_token":"{token}","expires_at":5000000000}}"#
@@ -31,7 +33,7 @@ impl Everyone {
     }
 }
 
-impl ureq::Store for Everyone {
+impl ureq::Store for OneRecord {
     type Error = Infallible;
 
     fn load(&self, _: &str) -> Result<Option<Record>, Infallible> {
@@ -47,7 +49,7 @@ impl ureq::Store for Everyone {
     }
 }
 
-impl hyper::Store for Everyone {
+impl hyper::Store for OneRecord {
     type Error = Infallible;
 
     async fn load(&self, key: &str) -> Result<Option<Record>, Infallible> {
@@ -68,7 +70,7 @@ impl hyper::Store for Everyone {
     }
 }
 
-/// The memory that this process has in use, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -79,20 +81,18 @@ fn resident() -> usize {
 fn assert_small(adapter: &str, before: usize) {
     let each = resident().saturating_sub(before) / SESSIONS;
     println!("{adapter}: {each} bytes for each of {SESSIONS} sessions");
-    assert!(each <= MOST_BYTES, "{adapter}: {each} bytes");
+    assert!(each <= MAX_BYTES, "{adapter}: {each} bytes");
 }
 
 #[test]
-fn a_hundred_thousand_sessions_fit_in_memory() {
+fn a_session_takes_less_than_the_limit() {
     let app = App::new("client-id", "client-secret").unwrap();
     let key = |number: usize| format!("user-{number}");
 
-    // Both stay, so that the second cannot use the memory of the first.
-    let hyper_sessions = hyper::Sessions::new(
-        app.clone(),
-        hyper::Transport::new().unwrap(),
-        Everyone::new(),
-    );
+    // The sessions of both adapters are kept, so that the second cannot reuse the memory of the
+    // first.
+    let hyper_sessions =
+        hyper::Sessions::new(app.clone(), hyper::Transport::new().unwrap(), OneRecord::new());
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let held_hyper = runtime.unwrap().block_on(async {
         let first = hyper_sessions.get("first");
@@ -108,7 +108,7 @@ fn a_hundred_thousand_sessions_fit_in_memory() {
         held
     });
 
-    let ureq_sessions = ureq::Sessions::new(app, ureq::Transport::new().unwrap(), Everyone::new());
+    let ureq_sessions = ureq::Sessions::new(app, ureq::Transport::new().unwrap(), OneRecord::new());
     ureq_sessions.get("first").access_token().unwrap();
     let before = resident();
     let held_ureq: Vec<_> = (0..SESSIONS)

@@ -1,6 +1,6 @@
 //! Exchanges a code for tokens, reads the account, and refreshes the tokens.
 //!
-//! The server is a sandbox on this machine: `cargo run --example exchange`.
+//! The server is a sandbox on this machine. Run it with `cargo run --example exchange`.
 
 use std::error::Error;
 
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let state = State::random();
     println!("redirect to {}", app.authorize_url(&state));
 
-    // The user returns; this is the query of the callback.
+    // The user approves and returns to the callback with this query.
     let code = sandbox.issue_code(&state);
     let query = format!("code={code}&state={}", state.as_str());
 
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tokens = TokenSet::new(response, UnixTime::now());
     println!("{tokens:#?}");
 
-    // A request that is safe to repeat can be retried.
+    // An account request is safe to repeat, so it can be retried.
     let account = app.account(&tokens.access_token);
     let policy = RetryPolicy::default().attempts(3);
     let account = transport.send_with_retry(account, policy).await?;

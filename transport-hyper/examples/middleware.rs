@@ -1,6 +1,6 @@
-//! Puts tower middleware on the client, in a type that can be named.
+//! Wraps the client in tower middleware that limits concurrency and prints each request.
 //!
-//! At most 8 requests are in flight, and each is printed: `cargo run --example middleware`.
+//! `cargo run --example middleware`
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The stack, boxed.
+/// The boxed middleware stack: a type that a struct can name.
 type Stack = BoxCloneSyncService<Request<RequestBody>, Response<ResponseStream>, BoxError>;
 
 /// The state of a web application, for example.
@@ -25,24 +25,19 @@ async fn main() -> Result<(), BoxError> {
     let stack = ServiceBuilder::new()
         .concurrency_limit(8)
         .map_request(|request: Request<RequestBody>| {
-            // Credentials are marked as sensitive, and the body shows its length.
+            // `Debug` hides credentials and shows only the length of the body.
             println!("{request:#?}");
             request
         })
         .service(builder.build_client()?);
-    let web = Web {
-        transport: builder.build_with_service(Stack::new(stack)),
-    };
+    let web = Web { transport: builder.build_with_service(Stack::new(stack)) };
 
     let sandbox = Sandbox::start()?;
     let app = sandbox.app(); // in production, App::new(client_id, client_secret)?
     let state = State::random();
     let code = sandbox.issue_code(&state);
     let query = format!("code={code}&state={}", state.as_str());
-    let tokens = web
-        .transport
-        .send(app.generate(app.callback(&query, &state)?))
-        .await?;
+    let tokens = web.transport.send(app.generate(app.callback(&query, &state)?)).await?;
     println!("{tokens:#?}");
     Ok(())
 }

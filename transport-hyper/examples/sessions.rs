@@ -1,4 +1,4 @@
-//! Keeps the sessions of two users in a folder.
+//! Stores the sessions of two users in a folder.
 //!
 //! `cargo run --example sessions`
 
@@ -22,17 +22,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for user in ["user-17", "user-42"] {
         let state = State::random();
         // In production, the user's browser returns with the code.
-        let query = format!(
-            "code={}&state={}",
-            sandbox.issue_code(&state),
-            state.as_str()
-        );
+        let query = format!("code={}&state={}", sandbox.issue_code(&state), state.as_str());
         let code = app.callback(&query, &state)?;
         let tokens = transport.send(app.generate(code)).await?;
         sessions.get(user).begin(tokens).await?;
     }
 
-    // Any task, and any process that opens the folder, uses the sessions.
+    // Any task, and any process that opens the folder, can use the sessions.
     let calls = ["user-17", "user-42"].map(|user| {
         let (session, app) = (sessions.get(user), app.clone());
         tokio::spawn(async move { session.send(|token| app.account(token)).await })
@@ -47,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", file?.path().display());
     }
 
-    // Before the program ends.
+    // Before the program ends, wait until new tokens are stored.
     sessions.flush().await?;
     std::fs::remove_dir_all(folder)?;
     Ok(())

@@ -73,18 +73,9 @@ impl RequestBody {
 
     pub(crate) fn new(data: Vec<u8>, replay: Replay) -> (Self, Witness) {
         let gate = Arc::new(Gate::default());
-        let witness = Witness {
-            gate: Arc::clone(&gate),
-            empty: data.is_empty(),
-        };
+        let witness = Witness { gate: Arc::clone(&gate), empty: data.is_empty() };
         let data = (!data.is_empty()).then(|| Bytes::from_owner(Zeroizing::new(data)));
-        let body = Self {
-            data,
-            gate,
-            replay,
-            released: false,
-            is_copy: false,
-        };
+        let body = Self { data, gate, replay, released: false, is_copy: false };
         (body, witness)
     }
 
@@ -127,11 +118,8 @@ impl RequestBody {
 
     /// Whether the data may be read now.
     fn open(&self) -> bool {
-        let from: &[u8] = if self.released || self.is_copy {
-            &[WAITING, HELD, SENT]
-        } else {
-            &[WAITING, HELD]
-        };
+        let from: &[u8] =
+            if self.released || self.is_copy { &[WAITING, HELD, SENT] } else { &[WAITING, HELD] };
         self.gate.pass(from, SENT)
     }
 }
@@ -161,13 +149,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CallEnded>>> {
-        Poll::Ready(self.data.take().map(|data| {
-            if self.open() {
-                Ok(Frame::data(data))
-            } else {
-                Err(CallEnded(()))
-            }
-        }))
+        Poll::Ready(
+            self.data
+                .take()
+                .map(|data| if self.open() { Ok(Frame::data(data)) } else { Err(CallEnded(())) }),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

@@ -222,27 +222,13 @@ impl fmt::Debug for TransportBuilder {
 
 /// Settings that no transport can be built from.
 #[derive(Debug)]
-pub struct BuildError(Kind);
+pub struct BuildError(pub(crate) Kind);
 
 #[derive(Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Tls(rustls::Error),
     Proxy,
     Conflict,
-}
-
-impl BuildError {
-    pub(crate) fn tls(error: rustls::Error) -> Self {
-        Self(Kind::Tls(error))
-    }
-
-    pub(crate) fn proxy() -> Self {
-        Self(Kind::Proxy)
-    }
-
-    pub(crate) fn conflict() -> Self {
-        Self(Kind::Conflict)
-    }
 }
 
 impl fmt::Display for BuildError {

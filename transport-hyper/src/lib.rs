@@ -1,7 +1,8 @@
-//! The async transport of [`dropbox_sign_oauth`]: hyper and rustls, or any tower service.
+//! The async transport for [`dropbox_sign_oauth`], based on hyper or any tower service.
 //!
-//! [`Transport::send`] sends any [`Operation`] and returns its output, or a [`CallError`] that says
-//! what is known about the request. This crate re-exports the core, so programs need no other.
+//! [`Transport::send`] sends an [`Operation`] and returns its output, or a [`CallError`] that tells
+//! whether the request may have reached the server. This crate re-exports the core, so programs
+//! need no other crate.
 //!
 //! ```no_run
 //! use dropbox_sign_oauth_hyper::{App, State, Transport};
@@ -12,7 +13,7 @@
 //!     (app.authorize_url(&state), state)
 //! }
 //!
-//! /// The user returns to the callback URL with a query.
+//! /// Handles the callback: the user returns with this query.
 //! async fn callback(
 //!     app: &App,
 //!     transport: &Transport,
@@ -27,35 +28,38 @@
 //! ```
 //!
 //! # Rules
-//! - `https` only; plain `http` only to loopback hosts, or with [`PlainHttp::Anywhere`].
-//! - No redirects, decompression or cookies. No proxy unless the builder names one; a proxy is
-//!   never bypassed.
-//! - One deadline over the whole call, one limit for the body, and limits for the head.
-//! - Code exchanges always open a new connection and are sent once. Refreshes and account requests
-//!   may reuse a pooled connection.
-//! - A call leaves no task or socket behind for longer than a second, except pooled connections.
+//! - Requests use `https`. Plain `http` is limited to loopback hosts unless [`PlainHttp::Anywhere`]
+//!   is set.
+//! - Redirects are not followed. Responses are not decompressed, and cookies are ignored.
+//! - A proxy is used only if the builder sets one. If it fails, the call fails: there is no
+//!   fallback to a direct connection.
+//! - One deadline covers the whole call. The head and the body of the response have size limits.
+//! - Code exchanges always open a new connection and are sent at most once. Refreshes and account
+//!   requests may reuse a pooled connection.
+//! - The tasks and sockets of a call end at most a second after it, except pooled connections.
 //!   Lookups by the system's resolver cannot be canceled; at most 16 run at a time.
 //!
-//! [`Session`] keeps tokens valid, for tasks and for processes that share a [`Store`].
+//! [`Session`] keeps tokens valid. Tasks, and processes with the same [`Store`], can share a
+//! session.
 //!
 //! # Features
-//! - `http2`: offers HTTP/2 if the builder says so.
+//! - `http2`: offers HTTP/2 if the builder enables it.
 //! - `platform-verifier`: verifies certificates with the platform's verifier and roots.
+//! - `postgres`, `redis`: stores in databases, on `deadpool-postgres` and the `redis` crate.
 //!
-//! # Logs
-//! Nothing secret is logged at DEBUG. Middleware that prints an `http::Request` prints its headers,
-//! where credentials are marked sensitive, and the length of its body.
+//! # Logging
+//! At DEBUG, no secrets are logged. The `Debug` output of a request shows its headers, in which
+//! credentials are marked sensitive, and the length of its body.
 
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod body;
 mod builder;
 mod client;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod sessions;
 mod store;
 mod transport;
@@ -65,13 +69,19 @@ pub use builder::{BuildError, TransportBuilder};
 pub use client::{Client, ResponseStream};
 #[doc(no_inline)]
 pub use dropbox_sign_oauth::*;
-pub use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore, SessionOptions};
+pub use dropbox_sign_oauth_store::{
+    Cipher, FileStore, FileStoreError, MemoryStore, Sealed, SessionOptions, database::DatabaseError,
+};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 pub use rustls::pki_types::CertificateDer;
 pub use sessions::{Session, Sessions};
 pub use store::{Blocking, Store};
 pub use transport::Transport;
 
-/// The code of this package's README, so that it compiles.
+/// Compiles the code of this package's README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

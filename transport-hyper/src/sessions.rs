@@ -1,4 +1,4 @@
-//! Sessions: drives the core's state machine with a transport, a store and the system clock.
+//! Sessions: runs the core's state machine with a transport, a store and the system clock.
 
 use std::{
     error::Error as StdError,
@@ -31,20 +31,20 @@ use tower_service::Service;
 use crate::{
     body::RequestBody,
     client::Client,
-    store::{self, AnyStore, Store, caught},
+    store::{self, AnyStore, Store, catch_panic},
     transport::Transport,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The longest time that a task sleeps without a look at the system clock, which may be set.
+/// The limit of one sleep, after which the system clock is read again: it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// The sessions of a program's users: tokens that stay valid, by key.
+/// The sessions of a program's users, by key. A session keeps the tokens of one user valid.
 ///
-/// Make one for each program and clone it. [`get`](Self::get) returns the session stored under a key,
-/// for example the id of a user. Any number of tasks, and processes that share the store, use a
-/// session at the same time: one of them refreshes its tokens.
+/// Create one `Sessions` for the program and clone it. [`get`](Self::get) returns the session
+/// stored under a key, for example the id of a user. Any number of tasks, and processes that share
+/// the store, can use a session at the same time: one of them refreshes its tokens.
 ///
 /// ```no_run
 /// use dropbox_sign_oauth_hyper::{App, Blocking, FileStore, Sessions, State, Transport};
@@ -72,15 +72,16 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// ```
 pub struct Sessions<S = Client>(Arc<Shared<S>>);
 
-/// The session stored under one key. Clones, and all sessions of that key that
-/// [`Sessions::get`] returns in this process, are the same session.
+/// The session stored under one key. [`Sessions::get`] returns the same session for the same key,
+/// as long as one of its clones exists.
 ///
-/// Refreshes and calls of the store run in tasks of their own. They are completed also when the caller
-/// is dropped: new tokens are not lost, and their storing is retried until they are stored or
-/// superseded. A runtime that shuts down stops these tasks; call [`flush`](Self::flush) before.
+/// A valid access token in memory is returned at once, even while a refresh is in progress or the
+/// store does not respond.
 ///
-/// An access token that is valid is returned at once, whatever the store does and while it is being
-/// refreshed.
+/// Refreshes and calls of the store run in their own tasks, which continue if the caller is
+/// dropped. New tokens are stored before they are used, and storing them is retried until they are
+/// stored or superseded. A runtime that shuts down cancels these tasks; call [`flush`](Self::flush)
+/// first.
 pub struct Session<S = Client> {
     shared: Arc<Shared<S>>,
     entry: Arc<Entry>,
@@ -95,7 +96,7 @@ struct Shared<S> {
     live: Live<Entry>,
 }
 
-/// What is in memory of one session.
+/// The state of one session in memory.
 struct Entry {
     key: Arc<str>,
     state: Mutex<State>,
@@ -106,7 +107,7 @@ struct Entry {
 struct State {
     machine: Machine,
     entropy: Entropy,
-    /// Whether a task waits for the time of the next background job.
+    /// Whether a task is waiting until the next background job is due.
     is_waiting: bool,
 }
 
@@ -116,7 +117,7 @@ impl<S> Sessions<S> {
         Self::with_options(app, transport, store, SessionOptions::default())
     }
 
-    /// Returns the sessions in `store`.
+    /// Returns the sessions in `store`, with `options`.
     pub fn with_options(
         app: App,
         transport: Transport<S>,
@@ -133,7 +134,7 @@ impl<S> Sessions<S> {
         }))
     }
 
-    /// Returns the session stored under `key`, or to be stored there. Does not call the store.
+    /// Returns the session of `key`, which need not be stored yet. Does not call the store.
     #[must_use]
     pub fn get(&self, key: &str) -> Session<S> {
         let new = |key| Entry {
@@ -145,10 +146,7 @@ impl<S> Sessions<S> {
             }),
             changed: Notify::new(),
         };
-        Session {
-            shared: Arc::clone(&self.0),
-            entry: self.0.live.get(key, new),
-        }
+        Session { shared: Arc::clone(&self.0), entry: self.0.live.get(key, new) }
     }
 }
 
@@ -159,15 +157,15 @@ impl<S> Session<S> {
         &self.entry.key
     }
 
-    /// Records that the server rejected `access_token` with a 401, so that the next one is another.
-    /// [`send`](Self::send) and [`send_request`](Self::send_request) do this themselves.
+    /// Records that the server rejected `access_token` with a 401, so that the session refreshes
+    /// it. Does nothing if the token is not the current one, or was refreshed less than a minute
+    /// ago. [`send`](Self::send) and [`send_request`](Self::send_request) call this themselves.
     pub fn mark_rejected(&self, access_token: &Token) {
-        self.entry
-            .change(|machine, _| machine.handle_rejection(UnixTime::now(), access_token));
+        self.entry.change(|machine, _| machine.handle_rejection(UnixTime::now(), access_token));
     }
 
-    /// Whether the user must authorize, as far as this process knows: the session was revoked, was
-    /// ended, or has no tokens. Does not call the store.
+    /// Returns whether the user must authorize, as far as this process knows: the session was
+    /// revoked or ended, or has no tokens. Does not call the store.
     #[must_use]
     pub fn needs_authorization(&self) -> bool {
         self.entry.state().machine.needs_authorization()
@@ -187,12 +185,12 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
 {
-    /// Waits until the new tokens of all sessions are stored or superseded. Call it before the
+    /// Waits until the new tokens of all sessions are stored or superseded. Call this before the
     /// program ends.
     ///
     /// # Errors
     /// [`SessionError::Store`] if tokens are not stored within
-    /// [`flush_timeout`](SessionOptions::flush_timeout). They are lost when the program ends.
+    /// [`flush_timeout`](SessionOptions::flush_timeout). If the program ends then, they are lost.
     pub async fn flush(&self) -> Result<(), SessionError> {
         let deadline = UnixTime::now().saturating_add(self.0.options.flush_timeout);
         let mut flushed = Ok(());
@@ -219,49 +217,49 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
 {
-    /// Begins the session, or begins it anew, with the tokens of an authorization.
+    /// Begins or restarts the session with the response to a code exchange.
     ///
     /// # Errors
-    /// As [`replace_tokens`](Self::replace_tokens).
+    /// The same as [`replace_tokens`](Self::replace_tokens).
     pub async fn begin(&self, response: TokenResponse) -> Result<(), SessionError> {
         let tokens = TokenSet::new(response, UnixTime::now());
         self.replace_tokens(tokens).await
     }
 
-    /// Replaces the session's tokens by those of a new authorization, and stores them.
+    /// Replaces the session's tokens with those of a new authorization, and stores them.
     ///
     /// # Errors
-    /// [`SessionError::Store`] if they are not stored yet. They are kept in memory, and storing
-    /// them is retried in the background.
+    /// [`SessionError::Store`] if the store failed. The tokens are kept in memory, and storing them
+    /// is retried in the background.
     pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
         self.entry
             .change(|machine, entropy| machine.replace_tokens(UnixTime::now(), entropy, tokens));
         self.drive(Machine::poll_stored).await
     }
 
-    /// Returns a valid access token. Waits for a refresh only if there is none. Ask for each request
-    /// instead of keeping it.
+    /// Returns a valid access token. Waits for a refresh only if there is no valid token. Call this
+    /// for each request instead of keeping the token.
     ///
     /// # Errors
-    /// [`SessionError`] says whether the user must authorize again, or when to try again.
+    /// [`SessionError`] tells whether the user must authorize again, or when to retry.
     pub async fn access_token(&self) -> Result<Token, SessionError> {
         self.drive(Machine::poll).await
     }
 
-    /// Sets the `Authorization` header of a request to a valid access token.
+    /// Sets the `Authorization` header of a request, with a valid access token.
     ///
     /// # Errors
-    /// As [`access_token`](Self::access_token).
+    /// The same as [`access_token`](Self::access_token).
     pub async fn authorize<T>(&self, request: Request<T>) -> Result<Request<T>, SessionError> {
         Ok(self.access_token().await?.authorize(request))
     }
 
-    /// Sends an operation with an access token. If the server rejects the token (401), the session
-    /// refreshes it, and sends the operation once more.
+    /// Sends an operation with a valid access token. If the server rejects the token (401), the
+    /// session refreshes it and sends the operation once more.
     ///
     /// # Errors
-    /// [`SendError::Session`] if there is no access token, [`SendError::Send`] as
-    /// [`Transport::send`].
+    /// [`SendError::Session`] if there is no valid access token, and [`SendError::Send`] with the
+    /// error of [`Transport::send`].
     pub async fn send<O: Operation>(
         &self,
         operation: impl Fn(&Token) -> O,
@@ -283,11 +281,12 @@ where
         outcome.map_err(SendError::Send)
     }
 
-    /// Sends any request by any client, with an access token. If the server rejects the token (401),
-    /// the session refreshes it, and sends the request once more.
+    /// Sends a request with a valid access token, through any HTTP client. If the server rejects
+    /// the token (401), the session refreshes it and sends the request once more.
     ///
     /// # Errors
-    /// [`SendError::Session`] if there is no access token, [`SendError::Send`] with the client's error.
+    /// [`SendError::Session`] if there is no valid access token, and [`SendError::Send`] with the
+    /// error of `send`.
     pub async fn send_request<T: Clone, R, E, F>(
         &self,
         request: &Request<T>,
@@ -302,12 +301,12 @@ where
         outcome.map_err(SendError::Send)
     }
 
-    /// Ends the session: removes its record from the store, and forgets its tokens. Other processes
-    /// that share the store stop at their next read. The vendor documents no way to revoke tokens, so
-    /// the server accepts the access token until it expires.
+    /// Ends the session: deletes its tokens from memory and its record from the store. Other
+    /// processes keep using the session until they next read the store. The vendor documents no way
+    /// to revoke tokens, so the server accepts the access token until it expires.
     ///
     /// # Errors
-    /// [`SessionError::Store`] if the record is not removed yet. Removing it is retried in the
+    /// [`SessionError::Store`] if the store failed. Removing the record is retried in the
     /// background.
     pub async fn end(&self) -> Result<(), SessionError> {
         self.entry.change(|machine, _| machine.end());
@@ -317,11 +316,10 @@ where
     /// Waits until the new tokens of this session are stored or superseded.
     ///
     /// # Errors
-    /// As [`Sessions::flush`].
+    /// The same as [`Sessions::flush`].
     pub async fn flush(&self) -> Result<(), SessionError> {
         let limit = self.shared.options.flush_timeout;
-        self.flush_until(UnixTime::now().saturating_add(limit))
-            .await
+        self.flush_until(UnixTime::now().saturating_add(limit)).await
     }
 
     async fn flush_until(&self, deadline: UnixTime) -> Result<(), SessionError> {
@@ -331,7 +329,7 @@ where
                 let (mut state, now) = (self.entry.state(), UnixTime::now());
                 let step = state.machine.poll_flushed(now);
                 let stored = state.machine.poll_stored(now);
-                // The task that did this may have been stopped with its runtime.
+                // A runtime that shut down may have canceled the task of this job.
                 let job = match state.background(now) {
                     Background::Job(job) => Some(job),
                     Background::Wait(_) | Background::Idle => None,
@@ -343,7 +341,7 @@ where
                 (Step::Ready(()), _) => return Ok(()),
                 (_, Step::Fail(error)) if deadline <= UnixTime::now() => return Err(error),
                 _ if deadline <= UnixTime::now() => {
-                    let error = "the tokens were not stored in time";
+                    let error = "the tokens were not stored before the timeout";
                     return Err(SessionError::Store(BoxError::from(error).into()));
                 }
                 (Step::Wait(until), _) => wait(until.min(deadline), changed, task).await?,
@@ -352,8 +350,8 @@ where
         }
     }
 
-    /// Runs what `attempt` does with an access token, and runs it again with another token if that
-    /// one is rejected.
+    /// Runs `attempt` with an access token. If the server rejects the token, runs it once more with
+    /// another token.
     async fn retry_once_on_401<F: Future>(
         &self,
         attempt: impl Fn(&Token) -> F,
@@ -376,13 +374,13 @@ where
         }
     }
 
-    /// Starts what the machine wants done, until it has what is asked for, or an error.
+    /// Starts the machine's jobs until `poll` returns a result or an error.
     async fn drive<T>(
         &self,
         poll: impl Fn(&Machine, UnixTime) -> Step<T>,
     ) -> Result<T, SessionError> {
         loop {
-            // Created before the machine is asked: it receives all later notifications.
+            // Created before the machine is polled, so that no notification is missed.
             let changed = self.entry.changed.notified();
             let (job, step) = {
                 let (mut state, now) = (self.entry.state(), UnixTime::now());
@@ -398,23 +396,23 @@ where
         }
     }
 
-    /// Starts a task for a job and those that follow from it.
+    /// Starts a task for a job and the background jobs that follow.
     fn start(&self, job: Job) -> JoinHandle<()> {
         let session = self.clone();
-        // Outside of the task, which a runtime that shuts down drops at once.
+        // Created here, because a runtime that shuts down drops the task without polling it.
         let active = ActiveJob::new(&self.entry, &job);
         tokio::spawn(async move {
-            session.work(job).await;
+            session.run_job(job).await;
             drop(active);
             while let Some(job) = session.next_background_job().await {
                 let _active = ActiveJob::new(&session.entry, &job);
-                session.work(job).await;
+                session.run_job(job).await;
             }
         })
     }
 
-    /// Waits for the next job of what has begun. Returns `None` if there is nothing more to do, or
-    /// if another task waits for it.
+    /// Waits for the next background job. Returns `None` if there is none, or if another task
+    /// already waits for it.
     async fn next_background_job(&self) -> Option<Job> {
         let mut waiting = None;
         loop {
@@ -432,12 +430,12 @@ where
                 }
             };
             waiting.get_or_insert_with(|| WaitingTask(&self.entry));
-            // The task itself is not stopped.
+            // This cannot fail: no other task is awaited.
             let _ = wait(until, changed, None).await;
         }
     }
 
-    async fn work(&self, job: Job) {
+    async fn run_job(&self, job: Job) {
         let (entry, store) = (&*self.entry, &*self.shared.store);
         let (key, limit) = (&*entry.key, self.shared.policy.store_timeout);
         match job {
@@ -457,7 +455,7 @@ where
             Job::Refresh(refresh) => {
                 let (operation, retry) = (refresh.operation(), refresh.retry());
                 let call = self.shared.transport.send_with_retry(operation, retry);
-                let outcome = caught(call).await.unwrap_or_else(|panicked| {
+                let outcome = catch_panic(call).await.unwrap_or_else(|panicked| {
                     Err(CallError::Unknown {
                         failure: Failure::exchange(panicked),
                         replay: Replay::Safe,
@@ -471,10 +469,10 @@ where
     }
 }
 
-/// Waits until the state has changed, until this time, or until the task has ended.
+/// Waits until the state changes, `task` ends, or the time is `until`. May return earlier.
 ///
 /// # Errors
-/// [`SessionError::ShutDown`] if the task was stopped.
+/// [`SessionError::ShutDown`] if the task was canceled.
 async fn wait(
     until: UnixTime,
     changed: Notified<'_>,
@@ -508,7 +506,7 @@ impl State {
 
 impl Entry {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each step of the machine is complete, whatever a thread that locked it panicked of.
+        // The machine is consistent after each of its methods, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -521,7 +519,7 @@ impl Entry {
     }
 }
 
-/// A job in progress. If its task is dropped, the machine can hand it out again.
+/// A job in progress. If its task is dropped, the machine may start the job again.
 struct ActiveJob {
     entry: Arc<Entry>,
     job: JobId,
@@ -529,21 +527,18 @@ struct ActiveJob {
 
 impl ActiveJob {
     fn new(entry: &Arc<Entry>, job: &Job) -> Self {
-        Self {
-            entry: Arc::clone(entry),
-            job: job.id(),
-        }
+        Self { entry: Arc::clone(entry), job: job.id() }
     }
 }
 
 impl Drop for ActiveJob {
     fn drop(&mut self) {
-        // Nothing changes for a job whose outcome was handled.
+        // This has no effect on a job whose outcome was handled.
         self.entry.change(|machine, _| machine.abandon(self.job));
     }
 }
 
-/// The task that waits for the time of the next background job.
+/// Resets `is_waiting` when the waiting task ends.
 struct WaitingTask<'a>(&'a Entry);
 
 impl Drop for WaitingTask<'_> {
@@ -569,10 +564,7 @@ impl<S> fmt::Debug for Sessions<S> {
 
 impl<S> Clone for Session<S> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            entry: Arc::clone(&self.entry),
-        }
+        Self { shared: Arc::clone(&self.shared), entry: Arc::clone(&self.entry) }
     }
 }
 
@@ -593,7 +585,7 @@ mod tests {
 
     use super::*;
 
-    /// They run in tasks of a runtime with several threads.
+    /// A multi-threaded runtime requires this of the futures of a task.
     #[test]
     fn futures_are_send() {
         fn is_send(_: &impl Send) {}

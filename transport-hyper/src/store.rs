@@ -20,10 +20,12 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Async storage for session records.
 ///
-/// The counterpart of the [blocking trait](dropbox_sign_oauth_store), whose documentation has the
-/// SQL for PostgreSQL and the commands for Redis; [`Blocking`] adapts such a store.
+/// This is the counterpart of the [blocking trait](dropbox_sign_oauth_store), whose documentation
+/// has the statements for PostgreSQL and Redis. [`Blocking`] turns a blocking store into an async
+/// one.
 ///
-/// A call that takes longer than the time limit of its [`Sessions`](crate::Sessions) is dropped.
+/// A call is dropped after the policy's
+/// [`store_timeout`](dropbox_sign_oauth::session::SessionPolicy::store_timeout).
 ///
 /// ```
 /// use dropbox_sign_oauth_hyper::{Store, session::{Record, Outcome}};
@@ -66,22 +68,23 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// }
 /// ```
 pub trait Store: Send + Sync + 'static {
-    /// Why a call fails.
+    /// The error of a failed call.
     type Error: Into<Box<dyn StdError + Send + Sync>>;
 
     /// Returns the record stored under `key`, if there is one.
     ///
     /// # Errors
-    /// If the record cannot be read, or is not one that [`Record::from_json`] accepts. The stored
-    /// text must be left as it is.
+    /// If the record cannot be read, or if [`Record::from_json`] rejects it. The method must not
+    /// change the stored text.
     fn load(&self, key: &str) -> impl Future<Output = Result<Option<Record>, Self::Error>> + Send;
 
-    /// Stores `new` under `key` if the version stored there is `expected`, or if no record is stored
-    /// there and `expected` is `None`. Changes nothing otherwise.
+    /// Stores `new` under `key` if the stored record has the version `expected`, or if there is no
+    /// record and `expected` is `None`. Otherwise changes nothing and returns
+    /// [`Outcome::Conflict`].
     ///
     /// # Errors
-    /// If it is not known that the record is stored. It may have been stored anyway; the session
-    /// loads the record to find out.
+    /// If it is not known whether the record was stored. The session then loads the record to find
+    /// out.
     fn compare_and_swap(
         &self,
         key: &str,
@@ -89,10 +92,10 @@ pub trait Store: Send + Sync + 'static {
         new: &Record,
     ) -> impl Future<Output = Result<Outcome, Self::Error>> + Send;
 
-    /// Removes the record stored under `key`, if there is one, whatever its version is.
+    /// Removes the record stored under `key`, if there is one, regardless of its version.
     ///
     /// # Errors
-    /// If it is not known that the record is removed.
+    /// If it is not known whether the record was removed.
     fn remove(&self, key: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
@@ -120,9 +123,9 @@ impl<S: Store> Store for Arc<S> {
 /// An async store that runs a blocking one, such as a [`FileStore`](crate::FileStore), on tokio's
 /// blocking pool.
 ///
-/// At most 32 calls run at a time, so that a store that hangs leaves the pool to others. A call whose
-/// runtime shuts down fails. The blocking store is never dropped in an async context: one that owns
-/// a runtime of its own may panic there.
+/// At most 32 calls run at a time, so that a store that hangs does not use up the pool. A call
+/// fails if its runtime shuts down. The blocking store is never dropped in an async context, where
+/// a store that owns a runtime may panic.
 ///
 /// ```no_run
 /// use dropbox_sign_oauth_hyper::{Blocking, FileStore};
@@ -136,7 +139,7 @@ pub struct Blocking<S: Send + Sync + 'static> {
     permits: Arc<Semaphore>,
 }
 
-/// How many calls run at a time: a small part of the pool's 512 threads.
+/// How many calls run at a time: a small part of the 512 threads of tokio's blocking pool.
 const CONCURRENT_CALLS: usize = 32;
 
 impl<S: blocking::Store + 'static> Blocking<S> {
@@ -167,14 +170,14 @@ impl<S: blocking::Store + 'static> Blocking<S> {
     }
 }
 
-/// A store that is dropped outside of any runtime.
+/// Drops the store outside of async contexts.
 #[derive(Debug)]
 struct Guard<S: Send + 'static>(Option<S>);
 
 impl<S: Send + 'static> Drop for Guard<S> {
     fn drop(&mut self) {
         let store = self.0.take();
-        // A thread of its own, since a blocking pool that shuts down drops its work at once, here.
+        // Not on the blocking pool: a pool that is shutting down would drop the store right here.
         if Handle::try_current().is_ok() {
             thread::spawn(move || drop(store));
         }
@@ -196,8 +199,7 @@ impl<S: blocking::Store + 'static> Store for Blocking<S> {
         new: &Record,
     ) -> Result<Outcome, BoxError> {
         let (key, new) = (key.to_owned(), new.clone());
-        self.run(move |store| store.compare_and_swap(&key, expected, &new))
-            .await
+        self.run(move |store| store.compare_and_swap(&key, expected, &new)).await
     }
 
     async fn remove(&self, key: &str) -> Result<(), BoxError> {
@@ -206,7 +208,7 @@ impl<S: blocking::Store + 'static> Store for Blocking<S> {
     }
 }
 
-/// Needs no thread: it blocks for no longer than a map takes.
+/// Runs on the caller's thread, because the calls are short.
 impl Store for MemoryStore {
     type Error = <Self as blocking::Store>::Error;
 
@@ -230,7 +232,7 @@ impl Store for MemoryStore {
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
 
-/// A [`Store`] of any error.
+/// An object-safe [`Store`] with a boxed error.
 pub(crate) trait AnyStore: Send + Sync {
     fn load<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Record>>;
     fn compare_and_swap<'a>(
@@ -264,17 +266,17 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-/// Awaits a call of a store within a time limit.
+/// Awaits a call of a store, up to a time limit.
 pub(crate) async fn call<T>(limit: Duration, call: BoxFuture<'_, T>) -> Result<T, BoxError> {
-    match timeout(limit, caught(call)).await {
+    match timeout(limit, catch_panic(call)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panicked)) => Err(panicked.into()),
         Err(_) => Err(StoreTimedOut(limit).into()),
     }
 }
 
-/// Awaits a future, and turns a panic into an error.
-pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+/// Awaits a future and converts a panic into an error.
+pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
@@ -294,7 +296,7 @@ impl fmt::Display for StoreTimedOut {
 
 impl StdError for StoreTimedOut {}
 
-/// The panic of a store or of a transport.
+/// The error if a store or a transport panics.
 #[derive(Debug)]
 pub(crate) struct Panicked;
 

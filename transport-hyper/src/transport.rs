@@ -4,7 +4,6 @@ use std::{
     error::Error as StdError,
     fmt,
     future::{Future, poll_fn},
-    hash::{BuildHasher, RandomState},
     io,
     ops::ControlFlow,
     pin::{Pin, pin},
@@ -17,6 +16,7 @@ use dropbox_sign_oauth::{
     CallError, Failure, MAX_RESPONSE_HEADERS, Operation, PlainHttp, Replay, ResponseBody,
     ResponseCollector, Retry, RetryPolicy, UnixTime,
 };
+use dropbox_sign_oauth_store::Entropy;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{
@@ -27,7 +27,7 @@ use tower_service::Service;
 
 use crate::{
     body::{RequestBody, Witness},
-    client::{Client, ConnectTimedOut},
+    client::Client,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -115,9 +115,10 @@ where
         async move {
             let replay = operation.replay();
             let mut retry = Retry::new(operation, policy, UnixTime::now());
+            let mut entropy = Entropy::new();
             loop {
                 let outcome = exchange(service.clone(), limits, retry.request(), replay).await;
-                match retry.handle(UnixTime::now(), entropy(), outcome) {
+                match retry.handle(UnixTime::now(), entropy.next_u64(), outcome) {
                     ControlFlow::Break(result) => return result,
                     ControlFlow::Continue(wait) => {
                         tokio::time::sleep(wait.delay()).await;
@@ -127,12 +128,6 @@ where
             }
         }
     }
-}
-
-/// 64 bits that differ from call to call and from process to process, to spread waits. Nothing
-/// secret is made of them.
-pub(crate) fn entropy() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 /// Sends one request and collects the response.
@@ -160,16 +155,15 @@ where
     let failure = |error| failure(error, &witness, limits, replay);
 
     let head = async {
-        poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .map_err(Into::into)?;
+        poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
         service.call(request).await.map_err(Into::into)
     };
     let response = with_deadline(deadline.as_mut(), head).await;
     let (head, body) = response.map_err(failure)?.into_parts();
     // HTTP/1.1 has counted them, other services may not have.
     if head.headers.len() > MAX_RESPONSE_HEADERS {
-        return Err(failure(TooManyHeaders.into()));
+        let message = "the response has too many headers";
+        return Err(failure(message.into()));
     }
 
     let mut collector = ResponseCollector::new(head, limits.body_limit);
@@ -207,20 +201,6 @@ impl fmt::Display for DeadlineExceeded {
 }
 
 impl StdError for DeadlineExceeded {}
-
-#[derive(Debug)]
-struct TooManyHeaders;
-
-impl fmt::Display for TooManyHeaders {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the response has more than {MAX_RESPONSE_HEADERS} headers"
-        )
-    }
-}
-
-impl StdError for TooManyHeaders {}
 
 /// Reads a body to its end, or until the call `expires`: the timer does not run while a body is
 /// always ready.
@@ -267,39 +247,20 @@ fn failure(error: BoxError, witness: &Witness, limits: Limits, replay: Replay) -
     } else {
         Failure::exchange(error)
     };
-    if not_sent {
-        CallError::NotSent(failure)
-    } else {
-        CallError::Unknown { failure, replay }
-    }
+    if not_sent { CallError::NotSent(failure) } else { CallError::Unknown { failure, replay } }
 }
 
 /// Whether the whole connect timeout is over, or the share of each address.
 fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
-    find::<ConnectTimedOut>(error).is_some()
-        || find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-}
-
-/// The first error of type `E` in a chain.
-fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>() {
-            // `source` of an `io::Error` skips the error that it wraps.
-            Some(error) => error.get_ref().map(|inner| inner as _),
-            None => error.source(),
-        };
-    }
-    None
+    let Some(io) = error.downcast_ref::<io::Error>() else {
+        return error.source().is_some_and(is_timeout);
+    };
+    // `source` of an `io::Error` skips the error that it wraps.
+    io.kind() == io::ErrorKind::TimedOut || io.get_ref().is_some_and(|inner| is_timeout(inner))
 }
 
 impl<S> fmt::Debug for Transport<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Transport").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! A login from the authorize page to the first refresh, against the sandbox of the testkit.
+//! Logs in, reads the account and refreshes the tokens, against the sandbox of the testkit.
 //!
 //! `cargo run --example exchange`
 
@@ -7,7 +7,7 @@ use std::error::Error;
 use dropbox_sign_oauth_testkit::sandbox::Sandbox;
 use dropbox_sign_oauth_ureq::{App, State, TokenSet, Transport, UnixTime};
 
-pub(crate) fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     // In production: App::new(client_id, client_secret)?
     let sandbox = Sandbox::start()?;
     let app = sandbox.app();
@@ -17,14 +17,14 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let state = State::random();
     println!("authorize page: {}", app.authorize_url(&state));
 
-    // The sandbox acts as the user, who approves and is sent to the callback with this query.
+    // The user approves and returns to the callback with this query.
     let code = sandbox.issue_code(&state);
     let query = format!("?code={code}&state={}", state.as_str());
 
     let tokens = finish_login(&app, &transport, &query, &state)?;
     println!("tokens: {tokens:?}");
 
-    // A day later, when the access token expires.
+    // In production, do this when the access token is about to expire, a day later.
     if let Some(refresh_token) = &tokens.refresh_token {
         let response = transport.send(app.refresh(refresh_token))?;
         println!("new tokens: {:?}", TokenSet::new(response, UnixTime::now()));
@@ -32,7 +32,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the handler of the callback does.
+/// Handles the callback.
 fn finish_login(
     app: &App,
     transport: &Transport,
@@ -41,7 +41,7 @@ fn finish_login(
 ) -> Result<TokenSet, Box<dyn Error>> {
     let code = app.callback(query, state)?;
     let response = transport.send(app.generate(code)).inspect_err(|error| {
-        // Whether to start over, to wait, or to fix the configuration.
+        // The remedy tells whether to start over, retry later, or fix the configuration.
         eprintln!("{error}; remedy: {:?}", error.remedy());
     })?;
     let tokens = TokenSet::new(response, UnixTime::now());

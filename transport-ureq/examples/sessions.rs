@@ -1,4 +1,4 @@
-//! Keeps the sessions of two users in a folder.
+//! Stores the sessions of two users in a folder.
 //!
 //! `cargo run --example sessions`
 
@@ -20,17 +20,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for user in ["user-17", "user-42"] {
         let state = State::random();
         // In production, the user's browser returns with the code.
-        let query = format!(
-            "code={}&state={}",
-            sandbox.issue_code(&state),
-            state.as_str()
-        );
+        let query = format!("code={}&state={}", sandbox.issue_code(&state), state.as_str());
         let code = app.callback(&query, &state)?;
         let tokens = transport.send(app.generate(code))?;
         sessions.get(user).begin(tokens)?;
     }
 
-    // Any thread, and any process that opens the folder, uses the sessions.
+    // Any thread, and any process that opens the folder, can use the sessions.
     thread::scope(|scope| {
         for user in ["user-17", "user-42"] {
             let (session, app) = (sessions.get(user), &app);
@@ -47,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", file?.path().display());
     }
 
-    // Before the program ends.
+    // Before the program ends, wait until new tokens are stored.
     sessions.flush()?;
     std::fs::remove_dir_all(folder)?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Builds a transport: its limits, its trust and its connections.
 
-use std::{fmt, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, io, net::IpAddr, sync::Arc, time::Duration};
 
 use dropbox_sign_oauth::{
     DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, MAX_RESPONSE_HEAD, PlainHttp,
@@ -14,7 +14,6 @@ use ureq::{
 
 use crate::{
     connect::Dialer,
-    error::{BuildError, Kind},
     proxy::Proxies,
     resolve::{self, Lookup, TimedResolver},
     tls::{TlsConnector, Trust},
@@ -180,11 +179,7 @@ impl TransportBuilder {
             .input_buffer_size(INPUT_BUFFER)
             .output_buffer_size(OUTPUT_BUFFER)
             .build();
-        let dialer = Dialer {
-            tcp,
-            tls: tls.clone(),
-            plain_http: self.limits.plain_http,
-        };
+        let dialer = Dialer { tcp, tls: tls.clone(), plain_http: self.limits.plain_http };
         let connector = dialer.chain(tls).chain(Witness);
         let resolver = TimedResolver::new(self.lookup.unwrap_or_else(|| Arc::new(resolve::system)));
         Ok(Transport {
@@ -229,8 +224,44 @@ impl TransportBuilder {
 
 impl fmt::Debug for TransportBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportBuilder")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("TransportBuilder").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Settings that no transport can be built from.
+#[derive(Debug)]
+pub struct BuildError(Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Tls(rustls::Error),
+    Proxy,
+    Trust,
+    Agent,
+}
+
+impl From<Kind> for BuildError {
+    fn from(kind: Kind) -> Self {
+        Self(kind)
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Tls(_) => "an extra root is invalid, or the platform has no roots",
+            Kind::Proxy => "the proxy is not a valid http, https, socks5 or socks5h URI",
+            Kind::Trust => "the TLS configuration excludes extra roots and platform verifier",
+            Kind::Agent => "the agent excludes a proxy, a resolver and TLS settings",
+        })
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Kind::Tls(error) => Some(error),
+            Kind::Proxy | Kind::Trust | Kind::Agent => None,
+        }
     }
 }

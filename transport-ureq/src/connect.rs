@@ -82,9 +82,7 @@ impl<C: Connector> Dialer<C> {
         proxy: &Proxy,
     ) -> Result<Box<dyn Transport>, Error> {
         let timeout = call::connect_budget(details.timeout);
-        let addresses = details
-            .resolver
-            .resolve(proxy.uri(), details.config, timeout)?;
+        let addresses = details.resolver.resolve(proxy.uri(), details.config, timeout)?;
         let to_proxy = within_budget(details, proxy.uri(), addresses)?;
         let connection = self.tls.connect(&to_proxy, Some(self.tcp(&to_proxy)?))?;
         let connection: Box<dyn Transport> = Box::new(connection.ok_or(Error::ConnectionFailed)?);
@@ -100,9 +98,7 @@ impl<C: Connector> Dialer<C> {
 
 /// Checks that plain http may be sent to `address`.
 fn check_address(plain_http: PlainHttp, address: SocketAddr) -> Result<(), Error> {
-    let uri: Uri = format!("http://{address}")
-        .parse()
-        .map_err(http::Error::from)?;
+    let uri: Uri = format!("http://{address}").parse().map_err(http::Error::from)?;
     let insecure = |error| io::Error::new(io::ErrorKind::PermissionDenied, error);
     Ok(plain_http.check(&uri).map_err(insecure)?)
 }
@@ -142,9 +138,8 @@ fn connect_request(target: &Uri, proxy: &Proxy) -> Zeroizing<String> {
     let host = target.host().unwrap_or_default();
     let plain = target.scheme_str() == Some("http");
     let port = target.port_u16().unwrap_or(if plain { 80 } else { 443 });
-    let mut request = Zeroizing::new(format!(
-        "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-    ));
+    let mut request =
+        Zeroizing::new(format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n"));
     if proxy.username().is_some() || proxy.password().is_some() {
         let user = proxy.username().unwrap_or_default();
         let password = proxy.password().unwrap_or_default();

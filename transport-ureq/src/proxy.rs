@@ -30,11 +30,7 @@ impl Proxies {
     /// One proxy for every request; `None` if its URI is invalid.
     pub(crate) fn all(uri: &str) -> Option<Self> {
         let proxy = parse(uri)?;
-        Some(Self {
-            secure: Some(proxy.clone()),
-            plain: Some(proxy),
-            direct: Vec::new(),
-        })
+        Some(Self { secure: Some(proxy.clone()), plain: Some(proxy), direct: Vec::new() })
     }
 
     /// The proxies that the environment names; `None` if one is invalid.
@@ -134,45 +130,17 @@ mod tests {
         for (variables, secure, plain) in [
             (&[][..], None, None),
             (&[("HTTPS_PROXY", "http://a:1")], Some("a"), None),
-            (
-                &[("https_proxy", "a"), ("HTTPS_PROXY", "b")],
-                Some("a"),
-                None,
-            ),
-            (
-                &[("https_proxy", ""), ("HTTPS_PROXY", "b")],
-                Some("b"),
-                None,
-            ),
+            (&[("https_proxy", "a"), ("HTTPS_PROXY", "b")], Some("a"), None),
+            (&[("https_proxy", ""), ("HTTPS_PROXY", "b")], Some("b"), None),
             (&[("ALL_PROXY", "socks5://c")], Some("c"), Some("c")),
-            (
-                &[("HTTPS_PROXY", "a"), ("all_proxy", "c")],
-                Some("a"),
-                Some("c"),
-            ),
+            (&[("HTTPS_PROXY", "a"), ("all_proxy", "c")], Some("a"), Some("c")),
             (&[("HTTP_PROXY", "d")], None, None),
             (&[("http_proxy", "d")], None, Some("d")),
             (&[("ALL_PROXY", "c"), ("NO_PROXY", "*")], None, None),
-            (
-                &[("ALL_PROXY", "c"), ("no_proxy", "x, HelloSign.com")],
-                None,
-                Some("c"),
-            ),
-            (
-                &[("ALL_PROXY", "c"), ("no_proxy", ".example.com,")],
-                Some("c"),
-                None,
-            ),
-            (
-                &[("ALL_PROXY", "c"), ("no_proxy", "*.example.com")],
-                Some("c"),
-                None,
-            ),
-            (
-                &[("ALL_PROXY", "c"), ("no_proxy", "sign.com,ample.com")],
-                Some("c"),
-                Some("c"),
-            ),
+            (&[("ALL_PROXY", "c"), ("no_proxy", "x, HelloSign.com")], None, Some("c")),
+            (&[("ALL_PROXY", "c"), ("no_proxy", ".example.com,")], Some("c"), None),
+            (&[("ALL_PROXY", "c"), ("no_proxy", "*.example.com")], Some("c"), None),
+            (&[("ALL_PROXY", "c"), ("no_proxy", "sign.com,ample.com")], Some("c"), Some("c")),
         ] {
             let get = |name: &str| {
                 let mut found = variables.iter().filter(|(known, _)| *known == name);

@@ -63,9 +63,7 @@ impl Running {
     /// Waits for a free place; `None` after `timeout`.
     fn place(self: &Arc<Self>, timeout: Duration) -> Option<Place> {
         let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .ended
-            .wait_timeout_while(count, timeout, |count| *count >= MAX_LOOKUPS);
+        let waited = self.ended.wait_timeout_while(count, timeout, |count| *count >= MAX_LOOKUPS);
         let (mut count, result) = waited.unwrap_or_else(PoisonError::into_inner);
         if result.timed_out() {
             return None;
@@ -101,11 +99,7 @@ impl Resolver for TimedResolver {
         };
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
         let mut resolved = self.empty();
-        for address in config
-            .ip_family()
-            .keep_wanted(addresses)
-            .take(MAX_ADDRESSES)
-        {
+        for address in config.ip_family().keep_wanted(addresses).take(MAX_ADDRESSES) {
             resolved.push(address);
         }
         if resolved.is_empty() {
@@ -117,10 +111,7 @@ impl Resolver for TimedResolver {
 
 impl TimedResolver {
     pub(crate) fn new(lookup: Arc<Lookup>) -> Self {
-        Self {
-            lookup,
-            running: Arc::default(),
-        }
+        Self { lookup, running: Arc::default() }
     }
 
     fn look_up(&self, host: String, timeout: NextTimeout) -> Result<Vec<IpAddr>, Error> {
@@ -129,13 +120,11 @@ impl TimedResolver {
         let place = self.running.place(*timeout.after).ok_or_else(timed_out)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         let lookup = Arc::clone(&self.lookup);
-        thread::Builder::new()
-            .name("resolver".into())
-            .spawn(move || {
-                let _place = place;
-                // The receiver is gone if the call has given up.
-                drop(sender.send(lookup(&host)));
-            })?;
+        thread::Builder::new().name("resolver".into()).spawn(move || {
+            let _place = place;
+            // The receiver is gone if the call has given up.
+            drop(sender.send(lookup(&host)));
+        })?;
         let left = timeout.after.saturating_sub(started.elapsed());
         match receiver.recv_timeout(left) {
             Ok(addresses) => Ok(addresses?),

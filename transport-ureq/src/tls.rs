@@ -22,8 +22,8 @@ use ureq::{
 };
 
 use crate::{
+    builder::{BuildError, Kind},
     call,
-    error::{BuildError, Kind},
 };
 
 /// Which certificates are trusted.
@@ -78,9 +78,7 @@ impl Trust {
                 .with_custom_certificate_verifier(Arc::new(verifier))
                 .with_no_client_auth());
         }
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for root in self.extra_roots {
             roots.add(root)?;
         }
@@ -123,9 +121,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
             conn,
             TransportAdapter::new(transport, Arc::clone(&details.current_time)),
         );
-        stream
-            .sock
-            .set_timeout(call::connect_budget(details.timeout));
+        stream.sock.set_timeout(call::connect_budget(details.timeout));
         stream.conn.complete_io(&mut stream.sock)?;
         let buffers = LazyBuffers::new(
             details.config.input_buffer_size(),

@@ -1,4 +1,4 @@
-//! Every read and every write of a call fails once.
+//! Every read and every write of an exchange fails once.
 
 use std::{
     io,
@@ -9,16 +9,17 @@ use std::{
     time::Duration,
 };
 
-use dropbox_sign_oauth::{CallError, State};
-use dropbox_sign_oauth_testkit::sandbox::Sandbox;
+use dropbox_sign_oauth_testkit::{
+    conformance::torture,
+    peer::{Peer, Script},
+    samples::{TOKENS, ok},
+    tls::{Authority, Leaf},
+};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport as Io,
 };
 
-use crate::{Transport, TransportBuilder};
-
-#[path = "../tests/support/mod.rs"]
-mod support;
+use crate::Transport;
 
 /// How many more reads and writes succeed before one fails; shared by all connections.
 type Fuse = Arc<AtomicUsize>;
@@ -75,65 +76,33 @@ impl<T: Io> Io for Faulty<T> {
     }
 }
 
-/// Exchanges codes at `sandbox` until one succeeds; the nth fails at its nth read or write.
-/// Returns whether each was sent as far as its error says.
-fn torture(sandbox: &Sandbox, mut builder: TransportBuilder) -> Vec<bool> {
-    if let Some(root) = sandbox.root_certificate() {
-        builder = builder.extra_root(root);
-    }
-    let fuse = Fuse::default();
-    let transport = builder
-        .deadline(Duration::from_secs(60))
-        .build_with_connector(FaultyTcp(Arc::clone(&fuse)))
-        .unwrap();
-    let app = sandbox.app();
-    let mut outcomes = Vec::new();
-    for k in 0.. {
-        fuse.store(k, Ordering::SeqCst);
-        let state = State::random();
-        let issued = sandbox.issue_code(&state);
-        let query = format!("code={issued}&state={}", state.as_str());
-        let code = app.callback(&query, &state).unwrap();
-        match transport.send(app.generate(code)) {
-            Ok(_) => break,
-            Err(CallError::NotSent(_)) => outcomes.push(false),
-            Err(CallError::Unknown { .. }) => outcomes.push(true),
-            Err(other) => panic!("{other:?}"),
+#[test]
+fn classifies_each_failure() {
+    const CONNECTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+    let authority = Authority::new();
+    let server = |script: Script| script.read_request().send(ok(TOKENS));
+    let tunnel = |script: Script| server(script.read_request().send(CONNECTED).start_tls());
+    for (script, proxy, is_tls) in [
+        (server(Script::new().without_tls()), None, false),
+        (server(Script::new()), None, true),
+        (tunnel(Script::new().without_tls()), Some("http"), true),
+        (tunnel(Script::new()), Some("https"), true),
+    ] {
+        let peer = Peer::start([script], Some(authority.server_config(Leaf::Valid))).unwrap();
+        let fuse = Fuse::default();
+        let mut builder =
+            Transport::builder().deadline(Duration::from_secs(60)).extra_root(authority.root());
+        if let Some(scheme) = proxy {
+            builder = builder.proxy(&format!("{scheme}://{}", peer.address()));
         }
-        // Only its own requests: one of the round before may arrive this late.
-        let requests = sandbox.requests();
-        let bodies = requests.iter().map(|it| String::from_utf8_lossy(&it.body));
-        let seen = bodies.filter(|body| body.contains(&issued)).count();
-        assert!(seen <= usize::from(outcomes[k]));
-    }
-    // Once something was sent, no later failure is called unsent.
-    assert!(outcomes.is_sorted(), "{outcomes:?}");
-    assert_eq!(outcomes.last(), Some(&true));
-    outcomes
-}
-
-#[test]
-fn classifies_each_failure_over_plain_http() {
-    let sandbox = Sandbox::start().unwrap();
-    let outcomes = torture(&sandbox, Transport::builder());
-    assert!(!outcomes.contains(&false), "{outcomes:?}");
-}
-
-#[test]
-fn classifies_each_failure_over_tls() {
-    let sandbox = Sandbox::builder().tls().start().unwrap();
-    let outcomes = torture(&sandbox, Transport::builder());
-    assert_eq!(outcomes.first(), Some(&false));
-}
-
-#[test]
-fn classifies_each_failure_through_a_proxy() {
-    let sandbox = Sandbox::builder().tls().start().unwrap();
-    let address = ([127, 0, 0, 1], sandbox.port()).into();
-    for tls in [false, true] {
-        let proxy = support::http_proxy(tls, address, usize::MAX);
-        let builder = Transport::builder().extra_root(support::AUTHORITY.root());
-        let outcomes = torture(&sandbox, builder.proxy(&proxy.base()));
-        assert_eq!(outcomes.first(), Some(&false));
+        let transport = builder.build_with_connector(FaultyTcp(Arc::clone(&fuse)));
+        let transport = transport.unwrap();
+        let base = if is_tls { peer.https() } else { peer.http() };
+        let not_sent = torture(&peer, &base, |successes, operation| {
+            fuse.store(successes, Ordering::SeqCst);
+            transport.send(operation)
+        });
+        // Over plain http, the first write may send the request.
+        assert_eq!(not_sent.contains(&true), is_tls, "{proxy:?}: {not_sent:?}");
     }
 }

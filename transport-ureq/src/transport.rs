@@ -12,6 +12,7 @@ use dropbox_sign_oauth::{
     CallError, Failure, InsecureUri, MAX_RESPONSE_HEAD, MAX_RESPONSE_HEADERS, Operation, PlainHttp,
     Replay, ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime,
 };
+use dropbox_sign_oauth_store::Entropy;
 use http::{
     HeaderValue, Method, Request, Response, Uri,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
@@ -21,7 +22,7 @@ use http::{
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody, Timeout};
 use zeroize::Zeroizing;
 
-use crate::{call, entropy::entropy, proxy::Proxies};
+use crate::{call, proxy::Proxies};
 
 /// How many bytes of a body are read at a time: an ordinary token response fits.
 const CHUNK: usize = 1024;
@@ -128,9 +129,10 @@ impl Transport {
     ) -> Result<O::Output, CallError> {
         let replay = operation.replay();
         let mut retry = Retry::new(operation, policy, UnixTime::now());
+        let mut entropy = Entropy::new();
         loop {
             let outcome = self.exchange(retry.request(), replay);
-            match retry.handle(UnixTime::now(), entropy(), outcome) {
+            match retry.handle(UnixTime::now(), entropy.next_u64(), outcome) {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(wait) => {
                     thread::sleep(wait.delay());
@@ -198,10 +200,7 @@ impl Transport {
     }
 
     fn run_witnessed(&self, call: &Call<'_>) -> Result<Response<Body>, CallError> {
-        let readable = self
-            .limits
-            .body_limit
-            .saturating_mul(READABLE_PER_BODY_BYTE);
+        let readable = self.limits.body_limit.saturating_mul(READABLE_PER_BODY_BYTE);
         let readable = readable.saturating_add(READABLE_BESIDE_BODY);
         call::start(self.limits.connect_timeout, readable);
         let attempt = |reuse| {
@@ -223,10 +222,7 @@ impl Transport {
 
     fn run_foreign(&self, call: &Call<'_>) -> Result<Response<Body>, CallError> {
         let reuse = call.replay == Replay::Safe;
-        let mut body = WitnessBody {
-            bytes: call.body,
-            was_read: false,
-        };
+        let mut body = WitnessBody { bytes: call.body, was_read: false };
         let (response, may_be_sent) = if call.has_body() {
             let response = self.attempt(call, SendBody::from_reader(&mut body), reuse);
             (response, body.was_read)
@@ -252,9 +248,9 @@ impl Transport {
             let length = HeaderValue::from(call.body.len());
             request.headers_mut().insert(CONTENT_LENGTH, length);
         }
-        let left = call.expires.map_or(FOREVER, |expires| {
-            expires.saturating_duration_since(Instant::now())
-        });
+        let left = call
+            .expires
+            .map_or(FOREVER, |expires| expires.saturating_duration_since(Instant::now()));
         let connect_timeout = self.limits.connect_timeout.min(FOREVER);
         let mut config = self
             .agent
@@ -307,10 +303,7 @@ impl Transport {
                 Err(error) => return Err(failure(error.into())),
             };
             collector.push(chunk.get(..read).unwrap_or_default())?;
-            if call
-                .expires
-                .is_some_and(|expires| Instant::now() >= expires)
-            {
+            if call.expires.is_some_and(|expires| Instant::now() >= expires) {
                 return Err(failure(ureq::Error::Timeout(Timeout::Global)));
             }
         }
@@ -335,11 +328,7 @@ impl Transport {
             error if sent => Failure::exchange(error),
             error => Failure::connect(error),
         };
-        if sent {
-            CallError::Unknown { failure, replay }
-        } else {
-            CallError::NotSent(failure)
-        }
+        if sent { CallError::Unknown { failure, replay } } else { CallError::NotSent(failure) }
     }
 }
 
@@ -376,8 +365,6 @@ fn fails_before_sending(error: &ureq::Error) -> bool {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Transport").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

@@ -74,11 +74,7 @@ impl<T: Transport> Witnessed<T> {
 
 impl<T: Transport> Transport for Witnessed<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        if call::get().bytewise {
-            &mut self.bytewise
-        } else {
-            self.connection.buffers()
-        }
+        if call::get().bytewise { &mut self.bytewise } else { self.connection.buffers() }
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
@@ -101,11 +97,7 @@ impl<T: Transport> Transport for Witnessed<T> {
             return Ok(false);
         }
         let input = self.connection.buffers().input();
-        let amount = if self.bytewise.input().len() < MAX_CHUNK_LINE {
-            1
-        } else {
-            input.len()
-        };
+        let amount = if self.bytewise.input().len() < MAX_CHUNK_LINE { 1 } else { input.len() };
         let free = self.bytewise.input_append_buf();
         let amount = amount.min(free.len());
         if let (Some(free), Some(input)) = (free.get_mut(..amount), input.get(..amount)) {

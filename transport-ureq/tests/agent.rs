@@ -1,6 +1,4 @@
-//! Transports on the caller's agent, whose middleware can do anything.
-
-mod support;
+//! Transports on the caller's agent, whose middleware can do anything; and endless responses.
 
 use std::{
     io::{self, Read as _},
@@ -8,18 +6,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dropbox_sign_oauth_testkit::peer::ClosedPort;
+use dropbox_sign_oauth_testkit::{
+    peer::{ClosedPort, Peer, Script},
+    samples::{TOKENS, app_at, code, ok, token},
+};
 use dropbox_sign_oauth_ureq::{
-    CallError, Transport,
+    CallError, MAX_RESPONSE_HEADERS, PlainHttp, RetryPolicy, TokenResponse, Transport,
     ureq::{
-        Agent, Body, Error, SendBody, Timeout,
+        Agent, Body, Error, Proxy, SendBody, Timeout,
         http::{Request, Response},
         middleware::{Middleware, MiddlewareNext},
     },
 };
-use support::{
-    Server, TOKENS, account, builder, chain, generate, generate_with_retry, ok, token_server,
-};
+
+/// Exchanges a code, with as many attempts as are safe.
+fn generate(transport: &Transport, base: &str) -> Result<TokenResponse, CallError> {
+    let policy = RetryPolicy::default().base_delay(Duration::ZERO);
+    transport.send_with_retry(app_at(base).generate(code()), policy)
+}
+
+/// A server that sends `response` to each request.
+fn server(response: &str) -> Peer {
+    Peer::start([Script::new().read_request().send(response)], None).unwrap()
+}
+
+fn default_agent() -> Transport {
+    let builder = Transport::builder();
+    builder.build_with_agent(Agent::new_with_defaults()).unwrap()
+}
 
 fn with_middleware(middleware: impl Middleware) -> Transport {
     let agent = Agent::config_builder().middleware(middleware).build();
@@ -42,16 +56,17 @@ const ERRORS: [fn() -> Error; 8] = [
 #[test]
 fn failure_after_the_response_is_unknown() {
     for error in ERRORS {
-        let server = token_server(false);
+        let server = server(&ok(TOKENS));
         let transport = with_middleware(move |request: Request<SendBody>, next: MiddlewareNext| {
             next.handle(request)?;
             Err(error())
         });
-        let error = generate_with_retry(&transport, &server.base()).unwrap_err();
+        let error = generate(&transport, &server.http()).unwrap_err();
         assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
-        assert_eq!(server.requests().len(), 1);
+        assert_eq!(server.tally().requests, 1);
         // Without a body, nothing proves that a request was not sent.
-        let error = account(&transport, &server.base()).unwrap_err();
+        let account = app_at(&server.http()).account(&token());
+        let error = transport.send(account).unwrap_err();
         assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
     }
 }
@@ -81,8 +96,7 @@ fn buffered_body_proves_nothing() {
         next.handle(Request::from_parts(head, SendBody::from_reader(&mut bytes)))
     };
     let transport = with_middleware(buffer);
-    let server = token_server(false);
-    generate(&transport, &server.base()).unwrap();
+    generate(&transport, &server(&ok(TOKENS)).http()).unwrap();
     let closed = ClosedPort::bind().unwrap();
     let base = format!("http://{}", closed.address());
     let error = generate(&transport, &base).unwrap_err();
@@ -91,35 +105,31 @@ fn buffered_body_proves_nothing() {
 
 #[test]
 fn refused_connection_is_not_sent() {
-    let transport = Transport::builder().build_with_agent(Agent::new_with_defaults());
-    let transport = transport.unwrap();
+    let transport = default_agent();
     let closed = ClosedPort::bind().unwrap();
     let base = format!("http://{}", closed.address());
     let error = generate(&transport, &base).unwrap_err();
     assert!(matches!(error, CallError::NotSent(_)), "{error:?}");
-    let error = account(&transport, &base).unwrap_err();
+    let error = transport.send(app_at(&base).account(&token())).unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
 }
 
 #[test]
 fn silent_server_is_unknown() {
-    let server = Server::start(|_, peer| peer.wait_for_close());
     let pass = |request: Request<SendBody>, next: MiddlewareNext| next.handle(request);
-    let error = generate(&with_middleware(pass), &server.base()).unwrap_err();
+    let error = generate(&with_middleware(pass), &server("").http()).unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
-    assert!(chain(&error).contains("700ms"), "{error}");
+    assert!(error.to_string().contains("700ms"), "{error}");
 }
 
 #[test]
 fn requests_have_a_length_and_accept_no_encoding() {
     let agent = Agent::config_builder().accept_encoding("gzip").build();
-    for transport in [
-        builder().build(),
-        Transport::builder().build_with_agent(agent.into()),
-    ] {
-        let server = token_server(false);
-        generate(&transport.unwrap(), &server.base()).unwrap();
-        let head = server.requests().concat().to_lowercase();
+    for transport in [Transport::new(), Transport::builder().build_with_agent(agent.into())] {
+        let server = server(&ok(TOKENS));
+        generate(&transport.unwrap(), &server.http()).unwrap();
+        let head = server.received().swap_remove(0).head;
+        let head = String::from_utf8(head).unwrap().to_lowercase();
         assert_eq!(head.matches("content-length: ").count(), 1, "{head}");
         assert!(!head.contains("encoding"), "{head}");
     }
@@ -146,25 +156,50 @@ fn body_that_outlasts_the_deadline_ends() {
 
 #[test]
 fn broken_chunk_after_complete_object_is_accepted() {
-    let server = Server::start(|_, peer| {
-        peer.read_request()?;
-        let length = TOKENS.len();
-        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        peer.send(format!("{head}{length:x}\r\n{TOKENS}\r\nZZ\r\n"))
-    });
-    let transport = Transport::builder().build_with_agent(Agent::new_with_defaults());
-    generate(&transport.unwrap(), &server.base()).unwrap();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let server = server(&format!("{head}{:x}\r\n{TOKENS}\r\nZZ\r\n", TOKENS.len()));
+    generate(&default_agent(), &server.http()).unwrap();
 }
 
 #[test]
 fn limits_response_headers() {
-    let server = Server::start(|_, peer| {
-        peer.read_request()?;
-        let extra = "X-Extra: 1\r\n".repeat(100);
-        peer.send(ok(TOKENS).replacen("\r\n", &format!("\r\n{extra}"), 1))
-    });
-    let transport = Transport::builder().build_with_agent(Agent::new_with_defaults());
-    let error = generate(&transport.unwrap(), &server.base()).unwrap_err();
+    let extra = "X-Extra: 1\r\n".repeat(MAX_RESPONSE_HEADERS);
+    let server = server(&ok(TOKENS).replacen("\r\n", &format!("\r\n{extra}"), 1));
+    let error = generate(&default_agent(), &server.http()).unwrap_err();
     assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
-    assert!(chain(&error).contains("too many headers"), "{error}");
+}
+
+#[test]
+fn proxy_of_the_agent_is_used_but_not_for_plain_http() {
+    let connected = "HTTP/1.1 200 Connection established\r\n\r\n";
+    let script = Script::new().read_request().send(connected);
+    let proxy = Peer::start([script.read_request().send(ok(TOKENS))], None).unwrap();
+    for (rule, is_allowed) in [(PlainHttp::LoopbackOnly, false), (PlainHttp::Anywhere, true)] {
+        let setting = Proxy::new(&proxy.http()).unwrap();
+        let agent = Agent::config_builder().proxy(Some(setting)).build();
+        let builder = Transport::builder().plain_http(rule);
+        let transport = builder.build_with_agent(agent.into()).unwrap();
+        match generate(&transport, "http://localhost:1") {
+            Ok(_) => assert!(is_allowed),
+            Err(CallError::NotSent(failure)) => assert!(!is_allowed && failure.is_insecure()),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(proxy.tally().posts, usize::from(is_allowed));
+    }
+}
+
+#[test]
+fn endless_heads_and_trailers_end_before_the_deadline() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n";
+    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
+    for (start, rest) in [("", interim), (head, "X-Trailer: endless\r\n")] {
+        let script = Script::new().read_request().send(start);
+        let script = script.repeat(rest.repeat(100), Duration::ZERO);
+        let peer = Peer::start([script], None).unwrap();
+        let transport = Transport::new().unwrap();
+        let result = transport.send(app_at(&peer.http()).generate(code()));
+        let error = result.unwrap_err();
+        assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
+        assert!(!error.is_timeout(), "{error:?}");
+    }
 }

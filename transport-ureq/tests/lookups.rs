@@ -1,7 +1,5 @@
 //! Name resolution that hangs.
 
-mod support;
-
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{
@@ -12,9 +10,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dropbox_sign_oauth_testkit::peer::BlackHole;
-use dropbox_sign_oauth_ureq::{CallError, PlainHttp};
-use support::{builder, generate, token_server};
+use dropbox_sign_oauth_testkit::{
+    peer::{BlackHole, Peer, Script},
+    samples::{TOKENS, app_at, code, ok},
+};
+use dropbox_sign_oauth_ureq::{CallError, PlainHttp, Transport, TransportBuilder};
+
+fn builder() -> TransportBuilder {
+    Transport::builder().plain_http(PlainHttp::Anywhere)
+}
+
+fn generate(transport: &Transport, base: &str) -> Result<(), CallError> {
+    transport.send(app_at(base).generate(code())).map(drop)
+}
+
+fn server() -> Peer {
+    let script = Script::new().read_request().send(ok(TOKENS));
+    Peer::start([script], None).unwrap()
+}
 
 /// A resolver that hangs until it is released.
 #[derive(Default)]
@@ -38,17 +51,14 @@ impl Gate {
 
 #[test]
 fn hanging_lookups_are_bounded() {
-    let server = token_server(false);
+    let server = server();
     let gate = Arc::new(Gate::default());
-    let transport = builder()
-        .connect_timeout(Duration::from_millis(500))
-        .plain_http(PlainHttp::Anywhere)
-        .resolver({
-            let gate = Arc::clone(&gate);
-            move |_| Ok(gate.look_up())
-        });
+    let transport = builder().connect_timeout(Duration::from_millis(500)).resolver({
+        let gate = Arc::clone(&gate);
+        move |_| Ok(gate.look_up())
+    });
     let transport = transport.build().unwrap();
-    let base = format!("http://sign.example.com:{}", server.address.port());
+    let base = format!("http://sign.example.com:{}", server.address().port());
     thread::scope(|scope| {
         for _ in 0..64 {
             scope.spawn(|| {
@@ -60,7 +70,7 @@ fn hanging_lookups_are_bounded() {
         }
     });
     assert_eq!(gate.most.load(Ordering::SeqCst), 16);
-    assert!(server.requests().is_empty());
+    assert_eq!(server.tally().requests, 0);
 
     *gate.open.lock().unwrap() = true;
     gate.opened.notify_all();
@@ -69,13 +79,13 @@ fn hanging_lookups_are_bounded() {
 
 #[test]
 fn waiting_call_takes_the_next_free_place() {
-    let server = token_server(false);
-    let transport = builder().plain_http(PlainHttp::Anywhere).resolver(|_| {
+    let server = server();
+    let transport = builder().resolver(|_| {
         thread::sleep(Duration::from_millis(50));
         Ok(vec![Ipv4Addr::LOCALHOST.into()])
     });
     let transport = transport.build().unwrap();
-    let base = format!("http://sign.example.com:{}", server.address.port());
+    let base = format!("http://sign.example.com:{}", server.address().port());
     thread::scope(|scope| {
         for _ in 0..40 {
             scope.spawn(|| generate(&transport, &base).unwrap());
@@ -86,7 +96,7 @@ fn waiting_call_takes_the_next_free_place() {
 #[test]
 fn panicking_lookup_is_not_sent() {
     let panicked = Arc::new(AtomicBool::new(false));
-    let transport = builder().plain_http(PlainHttp::Anywhere).resolver({
+    let transport = builder().resolver({
         let panicked = Arc::clone(&panicked);
         move |_| {
             panicked.store(true, Ordering::SeqCst);
@@ -104,44 +114,31 @@ fn panicking_lookup_is_not_sent() {
 }
 
 #[test]
-fn plain_http_to_localhost_is_refused_if_it_resolves_elsewhere() {
-    let server = token_server(false);
-    let base = format!("http://localhost:{}", server.address.port());
-    for (addresses, is_ok) in [
-        (vec![[127, 0, 0, 1]], true),
-        (vec![[192, 0, 2, 1]], false),
-        (vec![[127, 0, 0, 1], [192, 0, 2, 1]], false),
-    ] {
-        let transport = builder().resolver(move |_| {
-            Ok(addresses
-                .iter()
-                .map(|address| IpAddr::from(*address))
-                .collect())
-        });
-        match generate(&transport.build().unwrap(), &base) {
-            Ok(_) => assert!(is_ok),
+fn plain_http_to_localhost_is_refused_if_one_address_is_elsewhere() {
+    let server = server();
+    let base = format!("http://localhost:{}", server.address().port());
+    for (other, is_ok) in [([127, 0, 0, 1], true), ([192, 0, 2, 1], false)] {
+        let addresses = vec![Ipv4Addr::LOCALHOST.into(), other.into()];
+        let builder = Transport::builder().resolver(move |_| Ok(addresses.clone()));
+        match generate(&builder.build().unwrap(), &base) {
+            Ok(()) => assert!(is_ok),
             Err(CallError::NotSent(failure)) => assert!(!is_ok && failure.is_insecure()),
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.tally().requests, 1);
 }
 
 #[test]
 fn lookup_and_connection_share_the_connect_timeout() {
     let black_hole = BlackHole::bind().unwrap();
     let port = black_hole.address().port();
-    let transport = builder()
-        .connect_timeout(Duration::from_secs(1))
-        .resolver(|_| {
-            thread::sleep(Duration::from_millis(900));
-            Ok(vec![Ipv4Addr::LOCALHOST.into()])
-        });
+    let transport = builder().connect_timeout(Duration::from_secs(1)).resolver(|_| {
+        thread::sleep(Duration::from_millis(900));
+        Ok(vec![Ipv4Addr::LOCALHOST.into()])
+    });
     let started = Instant::now();
-    let error = generate(
-        &transport.build().unwrap(),
-        &format!("http://localhost:{port}"),
-    );
+    let error = generate(&transport.build().unwrap(), &format!("http://localhost:{port}"));
     let error = error.unwrap_err();
     assert!(matches!(&error, CallError::NotSent(_)), "{error:?}");
     assert!(error.is_timeout());

@@ -46,19 +46,15 @@ fn ours(target: &Target) -> Result<Exchange<'_>, BoxError> {
 
 /// ureq, and JSON by hand.
 fn bare(target: &Target, deadline: Option<Duration>) -> Exchange<'_> {
-    let mut config = Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(deadline)
-        .proxy(None);
+    let mut config =
+        Agent::config_builder().http_status_as_error(false).timeout_global(deadline).proxy(None);
     if let Some(root) = &target.root {
         let root = Certificate::from_der(root).to_owned();
         let roots = RootCerts::new_with_certs(&[root]);
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
     if !target.pooled {
-        config = config
-            .max_idle_connections(0)
-            .max_idle_connections_per_host(0);
+        config = config.max_idle_connections(0).max_idle_connections_per_host(0);
     }
     let agent: Agent = config.build().into();
     Box::new(move || {
@@ -75,19 +71,9 @@ pub(crate) fn compare(
     threads: usize,
     extent: &Extent,
 ) -> Result<Vec<Load>, BoxError> {
-    let names = [
-        "dropbox-sign-oauth-ureq",
-        "bare ureq",
-        "bare ureq with a deadline",
-    ];
-    let clients = [
-        ours(target)?,
-        bare(target, None),
-        bare(target, Some(DEFAULT_DEADLINE)),
-    ];
-    alternate(names, extent, |index, time| {
-        load(&clients[index], threads, time)
-    })
+    let names = ["dropbox-sign-oauth-ureq", "bare ureq", "bare ureq with a deadline"];
+    let clients = [ours(target)?, bare(target, None), bare(target, Some(DEFAULT_DEADLINE))];
+    alternate(names, extent, |index, time| load(&clients[index], threads, time))
 }
 
 /// Exchanges in `threads` threads for `time`, at least once each.

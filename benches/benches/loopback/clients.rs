@@ -22,9 +22,9 @@ use rustls::pki_types::CertificateDer;
 pub(crate) struct Target {
     pub(crate) base: String,
     pub(crate) root: Option<CertificateDer<'static>>,
-    /// Whether exchanges share connections. Our adapters decide by the operation: a code always
-    /// gets a new connection. So all clients refresh on pooled connections, and exchange codes on
-    /// new ones.
+    /// Whether exchanges share connections. Our adapters always exchange a code on a new
+    /// connection. So all clients refresh tokens on pooled connections, and exchange codes on new
+    /// ones.
     pub(crate) pooled: bool,
 }
 
@@ -33,7 +33,7 @@ impl Target {
         format!("{}/oauth/token", self.base)
     }
 
-    /// The request that is written by hand.
+    /// The request, built by hand.
     pub(crate) fn request(&self) -> Result<Request<Vec<u8>>, BoxError> {
         if self.pooled {
             by_hand::build_refresh(&self.url(), fixture::REFRESH_TOKEN)
@@ -56,11 +56,8 @@ pub(crate) type Exchange = Arc<dyn Fn() -> Exchanging + Send + Sync>;
 type Exchanging = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// The names of [`all`].
-pub(crate) const NAMES: [&str; 3] = [
-    "dropbox-sign-oauth-hyper",
-    "bare hyper-util",
-    "oauth2 + reqwest",
-];
+pub(crate) const NAMES: [&str; 3] =
+    ["dropbox-sign-oauth-hyper", "bare hyper-util", "oauth2 + reqwest"];
 
 pub(crate) fn all(target: &Target) -> Result<[Exchange; 3], BoxError> {
     Ok([ours(target)?, bare_hyper(target), oauth2_reqwest(target)?])
@@ -116,18 +113,15 @@ fn bare_hyper(target: &Target) -> Exchange {
         let request = target.request()?.map(|body| Full::new(body.into()));
         let (head, body) = client.request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        drop(black_box(by_hand::parse(&Response::from_parts(
-            head, body,
-        ))?));
+        drop(black_box(by_hand::parse(&Response::from_parts(head, body))?));
         Ok(())
     })
 }
 
-/// oauth2 with reqwest, as its documentation asks.
+/// oauth2 with reqwest, as its documentation recommends.
 fn oauth2_reqwest(target: &Target) -> Result<Exchange, BoxError> {
-    let mut http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
+    let mut http =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
     if let Some(root) = &target.root {
         http = http.add_root_certificate(reqwest::Certificate::from_der(root)?);
     }

@@ -43,16 +43,13 @@ impl Round {
     }
 }
 
-/// Calls `run` for each client in turn, so that a disturbance of the machine hits all of them.
+/// Calls `run` for each client in turn, so that other load on the machine affects all of them.
 pub(crate) fn alternate<const N: usize>(
     clients: [&'static str; N],
     extent: &Extent,
     mut run: impl FnMut(usize, Duration) -> Result<Round, BoxError>,
 ) -> Result<Vec<Load>, BoxError> {
-    let mut loads = clients.map(|client| Load {
-        client,
-        rounds: Vec::new(),
-    });
+    let mut loads = clients.map(|client| Load { client, rounds: Vec::new() });
     for index in 0..N {
         // Opens connections and fills caches.
         run(index, Duration::ZERO)?;
@@ -66,7 +63,7 @@ pub(crate) fn alternate<const N: usize>(
     Ok(loads.into())
 }
 
-/// One thread, so that the server has another core.
+/// Uses one thread, which leaves another core to the server.
 pub(crate) fn runtime() -> Result<Runtime, BoxError> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     Ok(builder.enable_all().build()?)
@@ -79,9 +76,7 @@ pub(crate) fn compare(
 ) -> Result<Vec<Load>, BoxError> {
     let clients = clients::all(target)?;
     let runtime = runtime()?;
-    alternate(NAMES, extent, |index, time| {
-        runtime.block_on(load(&clients[index], in_flight, time))
-    })
+    alternate(NAMES, extent, |index, time| runtime.block_on(load(&clients[index], in_flight, time)))
 }
 
 /// Keeps `in_flight` exchanges in flight for `time`, at least one each.

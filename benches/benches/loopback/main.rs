@@ -1,5 +1,5 @@
 //! Measures the exchanges per second of each client on loopback, their latency, and the memory of
-//! an exchange in flight. All clients use the same server, which runs in a thread of its own.
+//! an exchange in flight. All clients use the same server, which runs in its own thread.
 
 mod blocking;
 mod clients;
@@ -20,7 +20,7 @@ use crate::{
     server::Server,
 };
 
-/// How much is measured.
+/// The extent of a measurement.
 struct Extent {
     rounds: usize,
     /// The duration of a round.
@@ -63,11 +63,7 @@ fn main() -> Result<(), BoxError> {
             extent.in_flight,
             load::compare as fn(&Target, usize, &Extent) -> Result<Vec<Load>, BoxError>,
         ),
-        (
-            "Blocking clients, in flight: threads",
-            extent.threads,
-            blocking::compare,
-        ),
+        ("Blocking clients, in flight: threads", extent.threads, blocking::compare),
     ] {
         let mut rows = Vec::new();
         for target in server.targets() {

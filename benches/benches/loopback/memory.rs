@@ -27,13 +27,13 @@ pub(crate) fn compare(server: &Server, extent: &Extent) -> Result<(), BoxError> 
     Ok(())
 }
 
-/// Returns the most bytes that were allocated at a time, for each exchange.
+/// Returns the peak of allocated bytes, divided by the number of exchanges.
 fn measure(exchange: &Exchange, in_flight: u32) -> Result<f64, BoxError> {
     let runtime = load::runtime()?;
     // Excludes what all exchanges share.
     runtime.block_on(exchange())?;
     let mut result = Ok(());
-    // All of the client runs in this thread.
+    // The whole client runs in this thread.
     let info = allocation_counter::measure(|| {
         result = runtime.block_on(async {
             let mut tasks = JoinSet::new();

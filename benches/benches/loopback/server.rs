@@ -1,4 +1,5 @@
-//! The server: the least HTTP that works, so that the clients dominate.
+//! The server. It supports only the HTTP that the clients need, so that the clients dominate the
+//! time.
 
 use std::{io, net::Ipv4Addr, net::SocketAddr, sync::mpsc, thread, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::{clients::Target, load};
 /// More connections than are opened at once.
 const BACKLOG: u32 = 4096;
 
-/// A server in a thread of its own, which ends with the program.
+/// A server in its own thread, which ends with the program.
 pub(crate) struct Server {
     http: SocketAddr,
     https: SocketAddr,
@@ -44,12 +45,7 @@ impl Server {
             })
         });
         let [http, https, slow] = start.recv()?;
-        Ok(Self {
-            http,
-            https,
-            slow,
-            root: authority.root(),
-        })
+        Ok(Self { http, https, slow, root: authority.root() })
     }
 
     /// Returns http and https, each with pooled and with new connections.
@@ -66,11 +62,7 @@ impl Server {
 
     /// Returns the server with delayed responses.
     pub(crate) fn slow(&self) -> Target {
-        Target {
-            base: format!("http://{}", self.slow),
-            root: None,
-            pooled: false,
-        }
+        Target { base: format!("http://{}", self.slow), root: None, pooled: false }
     }
 }
 

@@ -39,9 +39,7 @@ const STEPS: [Step; 7] = [
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = env::args().skip(1).collect();
-    if let Some(unknown) = wanted
-        .iter()
-        .find(|wanted| STEPS.iter().all(|(name, _)| name != wanted))
+    if let Some(unknown) = wanted.iter().find(|wanted| STEPS.iter().all(|(name, _)| name != wanted))
     {
         eprintln!("error: no step is named {unknown}");
         return ExitCode::from(2);
@@ -97,9 +95,7 @@ fn text(command: &mut Command) -> Result<String, BoxError> {
 
 fn cargo_bench(name: &str) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
-    command
-        .current_dir(package())
-        .args(["bench", "--quiet", "--bench", name]);
+    command.current_dir(package()).args(["bench", "--quiet", "--bench", name]);
     command
 }
 
@@ -108,9 +104,7 @@ fn bench(name: &str) -> Result<(), BoxError> {
 }
 
 fn simulation() -> Result<(), BoxError> {
-    run(Command::new(
-        env::current_exe()?.with_file_name("simulation"),
-    ))
+    run(Command::new(env::current_exe()?.with_file_name("simulation")))
 }
 
 fn instructions() -> Result<(), BoxError> {

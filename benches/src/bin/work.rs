@@ -47,21 +47,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let wanted = match &arguments[..] {
         [] => None,
-        [work, subject, times] => times
-            .parse()
-            .ok()
-            .map(|times| (work.clone(), subject.clone(), times)),
+        [work, subject, times] => {
+            times.parse().ok().map(|times| (work.clone(), subject.clone(), times))
+        }
         _ => return ExitCode::from(2),
     };
-    let mut runner = Runner {
-        found: wanted.is_none(),
-        wanted,
-    };
+    let mut runner = Runner { found: wanted.is_none(), wanted };
     work::measure_all(&mut runner);
     work::measure_bodies(&mut runner);
-    if runner.found {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if runner.found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -26,8 +26,8 @@ pub struct AuthorizationCode {
 
 impl AuthorizationCode {
     /// Returns the code of a callback that was checked elsewhere, for example by a web framework's
-    /// OAuth support. `state` is the callback's; the caller has compared it with the one of the
-    /// user's browser session.
+    /// OAuth support. `state` is the state of the callback. The caller must have compared it with
+    /// the state of the user's browser session.
     ///
     /// # Errors
     /// [`InvalidCode`] if the code is not 1 to 1024 visible ASCII characters.
@@ -111,7 +111,7 @@ impl<'q> Parameters<'q> {
                 return Err(CallbackError::Duplicate(name));
             }
         }
-        // Only now: two empty values are duplicates, too.
+        // After the check for duplicates, because two empty values are duplicates, too.
         for parameter in [
             &mut parameters.code,
             &mut parameters.state,
@@ -146,11 +146,11 @@ impl Drop for Parameters<'_> {
 pub enum CallbackError {
     /// The query has this parameter more than once, which RFC 6749 §3.1 forbids.
     Duplicate(&'static str),
-    /// The query has neither a code nor an error: it is not the callback of an authorization.
+    /// The query has neither a code nor an error: it does not come from the authorize page.
     MissingParameters,
     /// The query has no state.
     MissingState,
-    /// The state is not the one of the user's browser session. The callback may be forged
+    /// The state does not equal that of the user's browser session. The callback may be forged
     /// (RFC 6749 §10.12).
     StateMismatch,
     /// The user or the service denied the authorization (RFC 6749 §4.1.2.1).
@@ -160,7 +160,7 @@ pub enum CallbackError {
 }
 
 impl CallbackError {
-    /// What a program can do about this error.
+    /// Returns what a program can do about this error.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         use ErrorCode as C;
@@ -197,8 +197,8 @@ impl core::error::Error for CallbackError {}
 
 /// A denied authorization (RFC 6749 §4.1.2.1).
 ///
-/// The texts come from the query of the callback and are untrusted. They are cut to 512 characters
-/// and have no control characters.
+/// The texts come from the query of the callback and are untrusted. They are truncated to 512
+/// characters, without control characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Denial {
@@ -245,18 +245,9 @@ mod tests {
     #[test]
     fn returns_the_code_or_states_the_problem() {
         for (query, expected) in [
-            (
-                "code=1b0d28d90c86c141&state=900e06e2",
-                "code 1b0d28d90c86c141 state 900e06e2",
-            ),
-            (
-                "state=900e06e2&x=1&x=2&code=a%2Bb",
-                "code a+b state 900e06e2",
-            ),
-            (
-                "?code=1b0d28d90c86c141&state=900e06e2",
-                "code 1b0d28d90c86c141 state 900e06e2",
-            ),
+            ("code=1b0d28d90c86c141&state=900e06e2", "code 1b0d28d90c86c141 state 900e06e2"),
+            ("state=900e06e2&x=1&x=2&code=a%2Bb", "code a+b state 900e06e2"),
+            ("?code=1b0d28d90c86c141&state=900e06e2", "code 1b0d28d90c86c141 state 900e06e2"),
             ("??code=abc&state=900e06e2", MISSING),
             ("", MISSING),
             ("?", MISSING),
@@ -274,10 +265,7 @@ mod tests {
             ("code=%C3%A9&state=900e06e2", INVALID),
             ("code=a%0D%0A&state=900e06e2", INVALID),
             ("code=%FF&state=900e06e2", INVALID),
-            (
-                "error=access_denied&state=900e06e2",
-                "the authorization was denied: access_denied",
-            ),
+            ("error=access_denied&state=900e06e2", "the authorization was denied: access_denied"),
             (
                 "error=access_denied&error_description=The+user+said%0Ano&state=900e06e2",
                 "the authorization was denied: access_denied (The user said no)",
@@ -309,24 +297,15 @@ mod tests {
     #[test]
     fn the_remedy_depends_on_the_denial() {
         let state = State::from_stored("900e06e2").unwrap();
-        let retry = Remedy::Retry {
-            after: core::time::Duration::from_secs(30),
-        };
+        let retry = Remedy::Retry { after: core::time::Duration::from_secs(30) };
         for (query, remedy) in [
             ("", Remedy::StartOver),
             ("code=abc&state=x", Remedy::StartOver),
             ("error=access_denied&state=900e06e2", Remedy::StartOver),
-            (
-                "error=invalid_scope&state=900e06e2",
-                Remedy::FixConfiguration,
-            ),
+            ("error=invalid_scope&state=900e06e2", Remedy::FixConfiguration),
             ("error=temporarily_unavailable&state=900e06e2", retry),
         ] {
-            assert_eq!(
-                check(query, &state).unwrap_err().remedy(),
-                remedy,
-                "{query}"
-            );
+            assert_eq!(check(query, &state).unwrap_err().remedy(), remedy, "{query}");
         }
     }
 

@@ -72,9 +72,7 @@ fn is_private_use_uri(uri: &str) -> bool {
         && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && labels.all(|label| {
             !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         });
     // The characters that RFC 3986 excludes from URIs.
     let is_path = rest.starts_with('/')

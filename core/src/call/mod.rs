@@ -18,12 +18,12 @@ use crate::{
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a call has no result. The variant says what is known about the request.
+/// Why a call has no result. The variant says whether the request was sent.
 ///
 /// Both adapters return this error, and so can any other transport.
 #[derive(Debug)]
 pub enum CallError {
-    /// Provably nothing of the request reached the server. It is safe to send it again.
+    /// Provably, no part of the request reached the server. It is safe to send it again.
     NotSent(Failure),
     /// Some of the request may have reached the server, and no complete response arrived. A
     /// request that is [`Replay::Never`] must not be sent again.
@@ -33,22 +33,22 @@ pub enum CallError {
         /// Whether the request may be sent more than once.
         replay: Replay,
     },
-    /// The server responded, and this is what the response means.
+    /// The server responded, and the response has no result.
     Answered(Error),
 }
 
 impl CallError {
-    /// Returns the status of the response, if there was one and the error has it.
+    /// Returns the status of the response, if the error has one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        self.answer()?.status()
+        self.response_error()?.status()
     }
 
-    /// Returns what the server said about the error, if it rejected or rate-limited the request or
+    /// Returns what the error response says, if the server rejected or rate-limited the request or
     /// failed.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
-        self.answer()?.rejection()
+        self.response_error()?.rejection()
     }
 
     /// Returns how long the server asks to wait from `now`, if it does. At most
@@ -80,21 +80,18 @@ impl CallError {
         )
     }
 
-    /// What a program can do about this error.
+    /// Returns what a program can do about this error.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::NotSent(failure) if failure.is_insecure() => Remedy::FixConfiguration,
-            Self::Unknown {
-                replay: Replay::Never,
-                ..
-            } => Remedy::StartOver,
+            Self::Unknown { replay: Replay::Never, .. } => Remedy::StartOver,
             Self::NotSent(_) | Self::Unknown { .. } => Remedy::retry(None),
             Self::Answered(error) => error.remedy(),
         }
     }
 
-    fn answer(&self) -> Option<&Error> {
+    fn response_error(&self) -> Option<&Error> {
         match self {
             Self::Answered(error) => Some(error),
             Self::NotSent(_) | Self::Unknown { .. } => None,
@@ -157,7 +154,7 @@ enum Kind {
 }
 
 impl Failure {
-    /// The URI must not receive a secret; nothing was attempted.
+    /// The URI must not receive a secret, so no connection was attempted.
     #[must_use]
     pub fn insecure(error: InsecureUri) -> Self {
         Self::new(Kind::Insecure(error), None)
@@ -240,10 +237,7 @@ mod tests {
         let insecure = PlainHttp::default().check(&Uri::from_static("http://example.com"));
         let limit = Duration::from_secs(30);
         let retry = Remedy::Retry { after: limit };
-        let answered = Response::builder()
-            .status(503)
-            .header("retry-after", "7")
-            .body("");
+        let answered = Response::builder().status(503).header("retry-after", "7").body("");
         let answered = json_body(&answered.unwrap(), &[]).unwrap_err();
         for (error, message, is_timeout, remedy) in [
             (
@@ -281,9 +275,7 @@ mod tests {
                 CallError::Answered(answered),
                 "the server failed: 503 Service Unavailable",
                 false,
-                Remedy::Retry {
-                    after: Duration::from_secs(7),
-                },
+                Remedy::Retry { after: Duration::from_secs(7) },
             ),
         ] {
             assert_eq!(error.to_string(), message);
@@ -293,18 +285,14 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_the_error_below() {
+    fn the_source_is_the_error_of_the_layer_below() {
         let error = unknown(Failure::exchange("reset"), Replay::Safe);
         assert_eq!(error.source().unwrap().to_string(), "reset");
-        assert!(
-            CallError::NotSent(Failure::deadline(Duration::ZERO))
-                .source()
-                .is_none()
-        );
+        assert!(CallError::NotSent(Failure::deadline(Duration::ZERO)).source().is_none());
     }
 
     #[test]
-    fn tells_rejected_tokens_and_grants() {
+    fn recognizes_rejected_tokens_and_grants() {
         for (status, body, rejects_token, is_invalid_grant) in [
             (401, "", true, false),
             (401, r#"{"error":"invalid_grant"}"#, true, true),

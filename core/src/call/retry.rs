@@ -46,7 +46,7 @@ pub struct RetryPolicy {
     pub total: Duration,
 }
 
-/// Four attempts within a minute: a user waits for most of them.
+/// Four attempts within a minute, because a user usually waits for the result.
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
@@ -86,10 +86,7 @@ impl RetryPolicy {
     /// The backoff after the attempt with this number, counted from 1.
     fn backoff(&self, attempt: u32, entropy: u64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        let longest = self
-            .base_delay
-            .saturating_mul(1 << doublings)
-            .min(self.max_delay);
+        let longest = self.base_delay.saturating_mul(1 << doublings).min(self.max_delay);
         fraction(longest, entropy)
     }
 }
@@ -108,14 +105,18 @@ pub(crate) fn fraction(duration: Duration, entropy: u64) -> Duration {
 /// together with the time and randomness. Both adapters drive it as `send_with_retry`.
 ///
 /// ```
-/// use std::ops::ControlFlow;
+/// use std::{
+///     hash::{BuildHasher, RandomState},
+///     ops::ControlFlow,
+/// };
 ///
 /// use dropbox_sign_oauth::{App, CallError, Retry, RetryPolicy, Token, UnixTime};
 /// use http::Response;
 ///
 /// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
 /// let operation = app.refresh(&Token::new("hNTI2MTFm")?);
-/// let mut now = UnixTime::from_secs(1_700_000_000); // in production, UnixTime::now()
+/// let mut now = UnixTime::now();
+/// let entropy = || RandomState::new().hash_one(()); // 64 random bits
 /// let mut responses = [(503, "<html>"), (200, r#"{"access_token":"NWNiOTMx"}"#)].into_iter();
 /// let mut send = |_request| responses.next().ok_or("no more responses");
 ///
@@ -123,8 +124,7 @@ pub(crate) fn fraction(duration: Duration, entropy: u64) -> Duration {
 /// let tokens = loop {
 ///     let (status, body) = send(retry.request())?;
 ///     let outcome: Result<_, CallError> = Ok(Response::builder().status(status).body(body)?);
-///     let entropy = 0x5e5e_5e5e_5e5e_5e5e; // in production, 64 random bits
-///     match retry.handle(now, entropy, outcome) {
+///     match retry.handle(now, entropy(), outcome) {
 ///         ControlFlow::Break(result) => break result?,
 ///         ControlFlow::Continue(wait) => {
 ///             now = wait.until(); // in production, sleep for wait.delay()
@@ -148,12 +148,7 @@ pub struct Retry<O> {
 impl<O: Operation> Retry<O> {
     /// Returns the first attempt. The total time of the policy starts at `now`.
     pub fn new(operation: O, policy: RetryPolicy, now: UnixTime) -> Self {
-        Self {
-            operation,
-            policy,
-            started: now,
-            attempt: 1,
-        }
+        Self { operation, policy, started: now, attempt: 1 }
     }
 
     /// Returns the request of this attempt, to be sent once.
@@ -184,7 +179,7 @@ impl<O: Operation> Retry<O> {
         }
     }
 
-    /// How long to wait before the next attempt; `None` if there is none.
+    /// How long to wait before the next attempt; `None` if there is no next attempt.
     fn wait<B>(
         &self,
         now: UnixTime,
@@ -195,8 +190,8 @@ impl<O: Operation> Retry<O> {
         if self.attempt >= self.policy.attempts || !may_retry(replay, outcome) {
             return None;
         }
-        // The backoff comes on top of the wait that the server asks for, so that clients that were
-        // told the same time do not retry at the same time.
+        // The backoff is added to the wait that the server asks for, so that clients that were told
+        // the same time do not retry together.
         let requested = match outcome {
             Ok(response) => rate_limit::wait(
                 response.status(),
@@ -239,10 +234,7 @@ impl<O> RetryWait<O> {
     /// Returns the next attempt.
     pub fn resume(self) -> Retry<O> {
         let attempt = self.retry.attempt.saturating_add(1);
-        Retry {
-            attempt,
-            ..self.retry
-        }
+        Retry { attempt, ..self.retry }
     }
 }
 

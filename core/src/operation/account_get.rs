@@ -13,7 +13,7 @@ use crate::{
     token::Token,
 };
 
-/// Returns the account of an access token, the usual first call with a new one. Returned by
+/// Gets the account of an access token. It is the usual first call with a new token. Returned by
 /// [`App::account`](crate::App::account).
 #[derive(Clone, Debug)]
 #[doc(alias("accountGet", "AccountGetRequest"))]
@@ -38,10 +38,7 @@ pub struct Account {
 
 impl AccountGet {
     pub(crate) fn new(endpoint: Uri, access_token: Token) -> Self {
-        Self {
-            endpoint,
-            access_token,
-        }
+        Self { endpoint, access_token }
     }
 }
 
@@ -71,10 +68,8 @@ impl Operation for AccountGet {
         let [account, error, description] = json::object(body, &names).map_err(not_json)?.values();
         let Some(account) = account else {
             let error = [error, description];
-            return Err(
-                response::missing_result(&response, Endpoint::Api, error, &secrets)
-                    .unwrap_or_else(|| invalid(Problem::MissingMember("account"))),
-            );
+            return Err(response::missing_result(&response, Endpoint::Api, error, &secrets)
+                .unwrap_or_else(|| invalid(Problem::MissingMember("account"))));
         };
         let account = account.object();
         let account = account.ok_or_else(|| invalid(Problem::InvalidMember("account")))?;
@@ -83,7 +78,7 @@ impl Operation for AccountGet {
         let text = |name, value: Option<Value<'_>>| {
             let value = value.ok_or_else(|| invalid(Problem::MissingMember(name)))?;
             let text = value.string().filter(|text| {
-                // It is shown to people: it must not move the cursor or contain the token.
+                // Programs display it, so it must not move the cursor or contain the token.
                 let has_secret = secrets.iter().any(|secret| text.contains(secret));
                 !has_secret && !text.contains(char::is_control)
             });
@@ -106,10 +101,7 @@ mod tests {
     use crate::app::App;
 
     fn operation() -> AccountGet {
-        let app = App::new(
-            "cc91c61d00f8bb2ece1428035716b",
-            "1d14434088507ffa390e6f5528465",
-        );
+        let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465");
         app.unwrap().account(&Token::new("NWNiOTMx").unwrap())
     }
 
@@ -133,10 +125,7 @@ mod tests {
                 r#"{"account":{"account_id":"5008","email_address":"me@dropboxsign.com","quotas":{},"is_locked":false},"warnings":[]}"#,
                 Ok(("5008", "me@dropboxsign.com")),
             ),
-            (
-                r#"{"account":{"account_id":"5008"}}"#,
-                Err("missing member `account.email_address`"),
-            ),
+            (r#"{"account":{"account_id":"5008"}}"#, Err("missing member `account.email_address`")),
             (
                 r#"{"account":{"account_id":5008,"email_address":"m"}}"#,
                 Err("invalid value of member `account.account_id`"),

@@ -1,4 +1,4 @@
-//! The credentials of an app, and its token requests, prepared once.
+//! The credentials of an app, and its token requests, which are prepared once.
 
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -18,7 +18,7 @@ pub(crate) const USER_AGENT: &str = concat!("dropbox-sign-oauth/", env!("CARGO_P
 
 /// The contents of the `Authorization: Basic` header of the token requests.
 ///
-/// The body has the client id and secret in every case: the service requires them there.
+/// The body always has the client id and secret, because the service requires them there.
 pub(crate) enum Authorization {
     ClientCredentials,
     ApiKey(Secret),
@@ -51,7 +51,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// The id, the secret and the API key must be visible ASCII.
+    /// Returns the credentials. The id, the secret and the API key must be visible ASCII.
     pub(crate) fn new(
         client_id: String,
         client_secret: Secret,
@@ -165,10 +165,7 @@ fn token_headers(basic: &Secret) -> HeaderMap {
     headers.insert(header::ACCEPT, json);
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     if !basic.expose().is_empty() {
-        headers.insert(
-            header::AUTHORIZATION,
-            secret::authorization("Basic ", basic),
-        );
+        headers.insert(header::AUTHORIZATION, secret::authorization("Basic ", basic));
     }
     headers
 }

@@ -41,9 +41,10 @@ pub enum Replay {
 ///
 /// # Custom operations
 ///
-/// The rest of the vendor's API is reached in the same way. [`parse_json`](crate::parse_json) maps
-/// statuses to errors and deserializes the body; [`json_body`](crate::json_body) leaves the body to
-/// the caller. The example `custom_operation` is a complete program.
+/// Programs implement this trait for the rest of the vendor's API.
+/// [`parse_json`](crate::parse_json) maps statuses to errors and deserializes the body;
+/// [`json_body`](crate::json_body) leaves the body to the caller. The example `custom_operation` is
+/// a complete program.
 ///
 /// ```
 /// use dropbox_sign_oauth::{Error, Operation, Replay, Token, parse_json};
@@ -92,6 +93,6 @@ pub trait Operation {
     /// Parses the response.
     ///
     /// # Errors
-    /// The [`Error`] that the response means.
+    /// [`Error`] if the response is not a valid success.
     fn parse<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<Self::Output, Error>;
 }

@@ -126,10 +126,7 @@ mod tests {
     fn every_authorization_option_sends_the_same_body() {
         let body = operation(App::builder(ID, SECRET)).request().into_body();
         for (app, header) in [
-            (
-                App::builder(ID, SECRET).basic_api_key("k3y"),
-                Some("Basic azN5Og=="),
-            ),
+            (App::builder(ID, SECRET).basic_api_key("k3y"), Some("Basic azN5Og==")),
             (App::builder(ID, SECRET).without_basic(), None),
         ] {
             let operation = operation(app);
@@ -165,9 +162,7 @@ mod tests {
         ] {
             let body = format!(r#"{{"error":"{echoed}","error_description":"got {echoed}."}}"#);
             let response = Response::builder().status(400).body(body).unwrap();
-            let error = operation(App::builder(ID, SECRET))
-                .parse(response)
-                .unwrap_err();
+            let error = operation(App::builder(ID, SECRET)).parse(response).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 "the server rejected the request: 400 [redacted] (got [redacted].)"
@@ -179,9 +174,6 @@ mod tests {
     #[test]
     fn debug_does_not_show_secrets() {
         let shown = format!("{:?}", operation(App::builder(ID, SECRET)));
-        assert!(
-            !shown.contains(SECRET) && !shown.contains("1b0d"),
-            "{shown}"
-        );
+        assert!(!shown.contains(SECRET) && !shown.contains("1b0d"), "{shown}");
     }
 }

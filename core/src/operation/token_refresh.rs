@@ -22,11 +22,7 @@ use crate::{
 ///
 /// If the response has no refresh token, the old one stays valid and is part of the result.
 #[derive(Clone, Debug)]
-#[doc(alias(
-    "oauthTokenRefresh",
-    "OAuthTokenRefreshRequest",
-    "exchange_refresh_token"
-))]
+#[doc(alias("oauthTokenRefresh", "OAuthTokenRefreshRequest", "exchange_refresh_token"))]
 #[must_use = "an operation does nothing until its request is sent"]
 pub struct TokenRefresh {
     app: Arc<Credentials>,
@@ -47,11 +43,8 @@ impl Operation for TokenRefresh {
     }
 
     fn request(&self) -> Request<Vec<u8>> {
-        let (comma, credentials) = if self.app.authenticates_refresh {
-            (",", self.app.body_members())
-        } else {
-            ("", "")
-        };
+        let (comma, credentials) =
+            if self.app.authenticates_refresh { (",", self.app.body_members()) } else { ("", "") };
         let body = [
             r#"{"grant_type":"refresh_token","refresh_token":""#,
             &json::escape(self.refresh_token.expose()),
@@ -85,10 +78,7 @@ mod tests {
     }
 
     fn app() -> AppBuilder {
-        App::builder(
-            "cc91c61d00f8bb2ece1428035716b",
-            "1d14434088507ffa390e6f5528465",
-        )
+        App::builder("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")
     }
 
     #[test]
@@ -107,10 +97,7 @@ mod tests {
             assert_eq!(operation.replay(), Replay::Safe);
             let request = operation.request();
             assert_eq!(request.method(), "POST");
-            assert_eq!(
-                request.uri(),
-                "https://app.hellosign.com/oauth/token?refresh"
-            );
+            assert_eq!(request.uri(), "https://app.hellosign.com/oauth/token?refresh");
             assert_eq!(request.headers().len(), 4);
             assert_eq!(String::from_utf8(request.into_body()).unwrap(), body);
         }

@@ -9,14 +9,16 @@ use zeroize::Zeroizing;
 use super::{error::Error, is_success};
 use crate::json;
 
-/// The largest size of a response body in bytes: 64 KiB, a hundred times a usual token response.
+/// The largest size of a response body in bytes: 64 KiB, a hundred times the size of a usual token
+/// response.
 pub const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
 
-/// The first allocation for a body of undeclared length, in bytes: fits a usual token response.
+/// The first allocation for a body of undeclared length, in bytes: enough for a usual token
+/// response.
 const FIRST_CAPACITY: usize = 1024;
 
-/// The largest allocation that a `Content-Length` alone can cause, in bytes. A higher limit is
-/// reached as data arrives.
+/// The largest allocation that a `Content-Length` alone can cause, in bytes. Beyond it, the buffer
+/// grows as data arrives.
 const MAX_RESERVED: usize = DEFAULT_BODY_LIMIT;
 
 /// The body of a response. `Debug` shows only its length, and the buffer is wiped on drop.
@@ -24,7 +26,8 @@ const MAX_RESERVED: usize = DEFAULT_BODY_LIMIT;
 pub struct ResponseBody(Zeroizing<Vec<u8>>);
 
 impl ResponseBody {
-    /// Appends `chunk`. Growth copies by hand, so that the old buffer is wiped.
+    /// Appends `chunk`. Copies to a new buffer instead of reallocating, so that the old one is
+    /// wiped.
     fn extend(&mut self, chunk: &[u8]) {
         let len = self.0.len().saturating_add(chunk.len());
         if len > self.0.capacity() {
@@ -94,16 +97,11 @@ pub struct ResponseCollector {
 }
 
 impl ResponseCollector {
-    /// Starts with the head of a response. The body may have up to `limit` bytes, usually
-    /// [`DEFAULT_BODY_LIMIT`](crate::DEFAULT_BODY_LIMIT).
+    /// Returns the collector of a response with this head. The body may have up to `limit` bytes,
+    /// usually [`DEFAULT_BODY_LIMIT`](crate::DEFAULT_BODY_LIMIT).
     #[must_use]
     pub fn new(head: Parts, limit: usize) -> Self {
-        Self {
-            head,
-            body: ResponseBody::default(),
-            limit,
-            is_too_large: false,
-        }
+        Self { head, body: ResponseBody::default(), limit, is_too_large: false }
     }
 
     /// Reserves space for the declared length of the body.
@@ -150,12 +148,12 @@ impl ResponseCollector {
         Response::from_parts(self.head, self.body)
     }
 
-    /// Returns what can be used of a response whose body broke off because of `cause`.
+    /// Ends a response whose body broke off because of `cause`. Returns it if the part that arrived
+    /// is enough:
     ///
-    /// - An error status is enough: the response is returned with the part of its body that
-    ///   arrived.
-    /// - A 200 or 201 whose body is already a complete JSON object is returned as if the body had
-    ///   ended there: nothing that could follow changes its meaning.
+    /// - An error status is always enough.
+    /// - A 200 or 201 is enough if its body is already a complete JSON object. More data could not
+    ///   change the meaning of the object.
     ///
     /// # Errors
     /// `cause` for any other 200 or 201, and for one that exceeded the limit.
@@ -196,10 +194,7 @@ mod tests {
                 collector.push(chunk).unwrap();
             }
             collector.push(b"").unwrap();
-            assert!(matches!(
-                collector.push(b"x"),
-                Err(Error::TooLarge { limit: 10 })
-            ));
+            assert!(matches!(collector.push(b"x"), Err(Error::TooLarge { limit: 10 })));
             assert_eq!(collector.finish().body().as_ref(), b"0123456789");
         }
     }
@@ -256,14 +251,11 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_object_does_not_excuse_a_body_above_the_limit() {
+    fn rejects_a_body_above_the_limit_even_after_a_complete_object() {
         let mut collector = collector(200, None, 10);
         collector.push(b"{}").unwrap();
         let cause = collector.push(b"         ").unwrap_err();
-        assert_eq!(
-            collector.interrupted(cause).unwrap_err(),
-            Error::TooLarge { limit: 10 }
-        );
+        assert_eq!(collector.interrupted(cause).unwrap_err(), Error::TooLarge { limit: 10 });
     }
 
     #[test]
@@ -272,9 +264,6 @@ mod tests {
         collector.push(b"s3cret").unwrap();
         let shown = format!("{collector:?} {:?}", collector.body);
         assert!(shown.ends_with("ResponseBody(6 bytes)"), "{shown}");
-        assert!(
-            !shown.contains("s3cret") && !shown.contains("115"),
-            "{shown}"
-        );
+        assert!(!shown.contains("s3cret") && !shown.contains("115"), "{shown}");
     }
 }

@@ -1,4 +1,4 @@
-//! The error that a response means.
+//! The error of a response.
 
 use alloc::{boxed::Box, string::String};
 use core::fmt;
@@ -8,13 +8,14 @@ use http::StatusCode;
 use super::{problem::Problem, rejection::Rejection};
 use crate::remedy::Remedy;
 
-/// The error that a response means. The request was delivered.
+/// Why a response has no result. The request was delivered.
 ///
-/// Messages contain no secret. What to do about an error is [`remedy`](Self::remedy)'s to say.
+/// Messages contain no secret. [`remedy`](Self::remedy) says what a program can do about an error.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server rejected the request: a 4xx other than 429, or a 200 with an `error` member.
+    /// The server rejected the request: a 4xx other than 429, or a 200 or 201 with an `error`
+    /// member and no result.
     Rejected(Box<Rejection>),
     /// The request was rate-limited (429). The server did not act on it.
     Throttled(Box<Rejection>),
@@ -30,7 +31,7 @@ pub enum Error {
     },
     /// The response has another `state` than the request. Its tokens were dropped and wiped.
     StateMismatch,
-    /// The response does not match the documented schema. Nothing of its body is kept.
+    /// The response does not match the documented schema. The error contains no part of its body.
     Malformed {
         /// The status of the response.
         status: StatusCode,
@@ -45,7 +46,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status of the response, where the error has it.
+    /// Returns the status of the response, if the error has one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self {
@@ -57,7 +58,7 @@ impl Error {
         }
     }
 
-    /// What the server said about the error, if this is a rejection, a rate limit or a server
+    /// Returns what the error response says, if this is a rejection, a rate limit or a server
     /// fault.
     #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
@@ -69,7 +70,7 @@ impl Error {
         }
     }
 
-    /// What a program can do about this error.
+    /// Returns what a program can do about this error.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {

@@ -1,8 +1,8 @@
-//! From a response to a result or an error: the part that all operations share.
+//! Maps responses to results and errors, for all operations.
 //!
-//! The status decides the class, the body is read by the operation. A code is single use, and
-//! whatever is refused after a 200 is a grant that the user has lost, so this module is strict
-//! where a response is unsafe and lenient where it is only untidy.
+//! The status decides between a result and an error; the operation parses the body. A code can be
+//! exchanged once: if the response to it is rejected, the user has to authorize again. So this
+//! module rejects a successful response only where accepting it would be unsafe.
 
 pub(crate) mod collector;
 pub(crate) mod error;
@@ -27,14 +27,14 @@ use self::{
 };
 use crate::json::{self, Value};
 
-/// Whether a status promises a result: 200, and 201, which is tolerated.
+/// Whether a status is a success: 200, or 201, which is accepted as well.
 pub(crate) fn is_success(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::CREATED)
 }
 
-/// Whether the status of a response says that the server rejects the access token (401).
+/// Returns whether a status means that the server rejected the access token (401).
 ///
-/// A session refreshes the token then, and the request is sent once more.
+/// A session then refreshes the token and resends the request once.
 #[must_use]
 pub fn rejects_access_token(status: StatusCode) -> bool {
     status == StatusCode::UNAUTHORIZED
@@ -47,7 +47,7 @@ pub fn rejects_access_token(status: StatusCode) -> bool {
 /// one.
 ///
 /// # Errors
-/// The [`Error`] that the status means, or [`Error::Malformed`] if the body cannot be JSON.
+/// The [`Error`] of the status, or [`Error::Malformed`] if the body cannot be JSON.
 pub fn json_body<'r>(
     response: &'r Response<impl AsRef<[u8]>>,
     secrets: &[&str],
@@ -62,7 +62,7 @@ pub fn json_body<'r>(
 /// one.
 ///
 /// # Errors
-/// The [`Error`] that the status means, or [`Error::Malformed`] if the body is not a `T`.
+/// The [`Error`] of the status, or [`Error::Malformed`] if the body is not a `T`.
 pub fn parse_json<T: DeserializeOwned>(
     response: &Response<impl AsRef<[u8]>>,
     secrets: &[&str],
@@ -113,15 +113,12 @@ pub(crate) fn not_json<B>(response: &Response<B>, error: json::Error, secrets: &
     if let Problem::NotJson { content_type, .. } = &mut problem {
         let value = response.headers().get(header::CONTENT_TYPE);
         let value = value.and_then(|value| value.to_str().ok());
-        *content_type = value
-            .filter(|value| !is_json(value))
-            .map(|value| redact(value, secrets));
+        *content_type = value.filter(|value| !is_json(value)).map(|value| redact(value, secrets));
     }
     malformed(response, problem)
 }
 
-/// The rejection that a successful response means if its object has no result but an `error`
-/// member.
+/// The rejection of a successful response whose object has an `error` member instead of a result.
 pub(crate) fn missing_result<B>(
     response: &Response<B>,
     endpoint: Endpoint,
@@ -133,16 +130,15 @@ pub(crate) fn missing_result<B>(
     Some(Error::Rejected(Box::new(rejection)))
 }
 
-/// The error that a response means by its status.
+/// The error of a response, by its status.
 fn error(response: &Response<impl AsRef<[u8]>>, endpoint: Endpoint, secrets: &[&str]) -> Error {
     let status = response.status();
     let rejection = || Box::new(Rejection::read(response, endpoint, secrets));
     match status.as_u16() {
-        // 304 names no target: it answers a conditional request, which this was not.
-        300..=303 | 305..=399 => Error::RedirectRefused {
-            status,
-            location: location(response.headers(), secrets),
-        },
+        // A 304 has no target: it is the response to a conditional request, which this was not.
+        300..=303 | 305..=399 => {
+            Error::RedirectRefused { status, location: location(response.headers(), secrets) }
+        }
         429 => Error::Throttled(rejection()),
         400..=499 => Error::Rejected(rejection()),
         500..=599 => Error::ServerFault(rejection()),
@@ -191,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_a_class() {
+    fn maps_every_status_to_a_result_or_an_error() {
         for status in 100..=999 {
             let class = match json_body(&response(status, &[], b"{}"), &[]) {
                 Ok(_) => "success",
@@ -232,10 +228,7 @@ mod tests {
     #[test]
     fn names_a_content_type_that_is_not_json() {
         for (value, shown) in [
-            (
-                "text/html; charset=utf-8",
-                " but `text/html; charset=utf-8`",
-            ),
+            ("text/html; charset=utf-8", " but `text/html; charset=utf-8`"),
             ("text/plain+c0de", " but `text/plain+[redacted]`"),
             ("Application/JSON; charset=utf-8", ""),
             ("application/problem+json", ""),
@@ -259,10 +252,8 @@ mod tests {
             (&["identity, br"], false),
             (&["identity", "gzip"], false),
         ] {
-            let headers: alloc::vec::Vec<_> = values
-                .iter()
-                .map(|value| ("content-encoding", *value))
-                .collect();
+            let headers: alloc::vec::Vec<_> =
+                values.iter().map(|value| ("content-encoding", *value)).collect();
             let response = response(200, &headers, b"{}");
             assert_eq!(json_body(&response, &[]).is_ok(), accepted, "{values:?}");
         }
@@ -277,34 +268,19 @@ mod tests {
                 response(400, &[], grant),
                 "the server rejected the request: 400 invalid_grant (Used: [redacted])",
             ),
-            (
-                response(401, &[], b""),
-                "the server rejected the request: 401 Unauthorized",
-            ),
+            (response(401, &[], b""), "the server rejected the request: 401 Unauthorized"),
             (
                 response(429, &[], br#"{"error":{"error_name":"exceeded_rate"}}"#),
                 "the request was rate-limited: 429 exceeded_rate",
             ),
-            (
-                response(503, &[], b"<html>"),
-                "the server failed: 503 Service Unavailable",
-            ),
+            (response(503, &[], b"<html>"), "the server failed: 503 Service Unavailable"),
             (
                 response(307, &[evil], b""),
                 "refused to follow a redirect (307) to https://evil.example/[redacted]/x",
             ),
-            (
-                response(302, &[], b""),
-                "refused to follow a redirect (302)",
-            ),
-            (
-                response(304, &[], b""),
-                "invalid response (304): unexpected status",
-            ),
-            (
-                response(200, &[], b""),
-                "invalid response (200): the body is empty",
-            ),
+            (response(302, &[], b""), "refused to follow a redirect (302)"),
+            (response(304, &[], b""), "invalid response (304): unexpected status"),
+            (response(200, &[], b""), "invalid response (200): the body is empty"),
             (
                 response(200, &[], b"{\"a\":\"\xff\"}"),
                 "invalid response (200): the body is not UTF-8",
@@ -330,20 +306,11 @@ mod tests {
                     "invalid response (200): the body does not match the schema (line 1, column 2)",
                 ),
             ),
-            (
-                "7,",
-                Err("invalid response (200): the body is not JSON (line 1, column 2)"),
-            ),
-            (
-                r#"{"error":"bad_request"}"#,
-                Err("the server rejected the request: 200 bad_request"),
-            ),
+            ("7,", Err("invalid response (200): the body is not JSON (line 1, column 2)")),
+            (r#"{"error":"bad_request"}"#, Err("the server rejected the request: 200 bad_request")),
         ] {
             let parsed = parse_json::<u8>(&Response::new(body), &[]);
-            assert_eq!(
-                parsed.map_err(|error| error.to_string()),
-                outcome.map_err(String::from)
-            );
+            assert_eq!(parsed.map_err(|error| error.to_string()), outcome.map_err(String::from));
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::json;
 pub enum Problem {
     /// The status is neither a success nor an error.
     UnexpectedStatus,
-    /// The body has a `Content-Encoding` other than `identity`, which the request did not offer.
+    /// The body has a `Content-Encoding` other than `identity`. The request did not accept any.
     ContentEncoding,
     /// The body is empty.
     EmptyBody,
@@ -23,7 +23,7 @@ pub enum Problem {
         line: usize,
         /// The column of the first syntax error in bytes, counted from 1; 0 at the start of a line.
         column: usize,
-        /// The `Content-Type`, unless it is JSON: it tells what responded.
+        /// The `Content-Type`, unless it is JSON. It can show what responded, such as a proxy.
         content_type: Option<String>,
     },
     /// The body is JSON but not an object.
@@ -46,11 +46,9 @@ pub enum Problem {
 impl From<json::Error> for Problem {
     fn from(error: json::Error) -> Self {
         match error {
-            json::Error::Syntax(json::Position { line, column }) => Self::NotJson {
-                line,
-                column,
-                content_type: None,
-            },
+            json::Error::Syntax(json::Position { line, column }) => {
+                Self::NotJson { line, column, content_type: None }
+            }
             json::Error::NotAnObject => Self::NotAnObject,
         }
     }
@@ -63,11 +61,7 @@ impl fmt::Display for Problem {
             Self::ContentEncoding => f.write_str("unexpected content encoding"),
             Self::EmptyBody => f.write_str("the body is empty"),
             Self::NotUtf8 => f.write_str("the body is not UTF-8"),
-            Self::NotJson {
-                line,
-                column,
-                content_type,
-            } => {
+            Self::NotJson { line, column, content_type } => {
                 write!(f, "the body is not JSON (line {line}, column {column})")?;
                 match content_type {
                     Some(content_type) => write!(f, " but `{content_type}`"),
@@ -75,10 +69,9 @@ impl fmt::Display for Problem {
                 }
             }
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
-            Self::Schema { line, column } => write!(
-                f,
-                "the body does not match the schema (line {line}, column {column})"
-            ),
+            Self::Schema { line, column } => {
+                write!(f, "the body does not match the schema (line {line}, column {column})")
+            }
             Self::DuplicateMember(name) => write!(f, "duplicate member `{name}`"),
             Self::MissingMember(name) => write!(f, "missing member `{name}`"),
             Self::InvalidMember(name) => write!(f, "invalid value of member `{name}`"),

@@ -31,7 +31,7 @@ impl RateLimit {
         for (name, value) in headers {
             match name.as_str() {
                 "x-ratelimit-limit" => read.limit = read.limit.or_else(|| number(value)),
-                // The spelling of the vendor's reference, and that on the wire.
+                // The name in the vendor's reference, and the name that the server sends.
                 "x-ratelimit-remaining" | "x-ratelimit-limit-remaining" => {
                     read.remaining = read.remaining.or_else(|| number(value));
                 }
@@ -50,7 +50,7 @@ impl RateLimit {
 /// header must not suspend an application for a year.
 pub const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// When the server asks for a retry (`Retry-After`, RFC 9110 §10.2.3).
+/// When the server asks the client to retry (`Retry-After`, RFC 9110 §10.2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum RetryAfter {
@@ -107,8 +107,8 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<UnixTime> {
 }
 
 fn http_date(text: &str) -> Option<UnixTime> {
-    // `httpdate` returns a `SystemTime`, which `core` cannot name. The difference from a second
-    // one, of the epoch, is a `Duration`.
+    // `httpdate` returns a `SystemTime`, which `core` cannot name. Its difference from the parsed
+    // epoch is a `Duration`.
     let epoch = httpdate::parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT").ok()?;
     let time = httpdate::parse_http_date(text).ok()?;
     time.duration_since(epoch).ok().map(UnixTime::since_epoch)
@@ -123,12 +123,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 

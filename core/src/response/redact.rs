@@ -1,17 +1,18 @@
-//! Redacts a server's text: without secrets and control characters, and cut to a length.
+//! Redacts a server's text: replaces secrets and control characters, and truncates it.
 
 use alloc::string::String;
 
 use crate::secret::REDACTED;
 
-/// The longest text of a server that an error keeps, in characters: a sentence in a log line.
+/// The largest length of a server's text in an error, in characters: enough for a sentence.
 const MAX_TEXT_CHARS: usize = 512;
 
-/// The longest part of a text that is read, in characters. Redaction can shorten a text.
+/// The largest number of characters of a text that are read. It exceeds the length that is kept,
+/// because redaction can shorten a text.
 const MAX_READ_CHARS: usize = 4 * MAX_TEXT_CHARS;
 
 /// The length of the prefix by which a secret is recognized, in bytes. A server can choose tokens
-/// as long as a body, and comparing all of one at each position would be slow.
+/// as long as a body, and comparing a whole token at each position would be slow.
 const SECRET_PREFIX_LEN: usize = 64;
 
 /// The longest spelling of one byte of a secret: `\u0041`.
@@ -25,7 +26,7 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
 /// Redacts texts of a server that may echo these secrets.
 pub(crate) struct Redactor<'s> {
     secrets: &'s [&'s str],
-    /// Whether a byte is printable ASCII with which no spelling of a secret starts.
+    /// Whether a byte is printable ASCII and starts no spelling of a secret.
     is_plain: [bool; 256],
 }
 
@@ -44,10 +45,7 @@ const IS_PLAIN: [bool; 256] = {
 impl<'s> Redactor<'s> {
     pub(crate) fn new(secrets: &'s [&'s str]) -> Self {
         let mut is_plain = IS_PLAIN;
-        for first in secrets
-            .iter()
-            .filter_map(|secret| secret.as_bytes().first())
-        {
+        for first in secrets.iter().filter_map(|secret| secret.as_bytes().first()) {
             if let Some(plain) = is_plain.get_mut(usize::from(*first)) {
                 *plain = false;
             }
@@ -87,11 +85,7 @@ impl<'s> Redactor<'s> {
             }
             hidden_until = hidden_until.max(at + secret);
             if at >= hidden_until {
-                redacted.push(if is_unprintable(character) {
-                    ' '
-                } else {
-                    character
-                });
+                redacted.push(if is_unprintable(character) { ' ' } else { character });
                 room -= 1;
             }
             at += character.len_utf8();

@@ -1,9 +1,9 @@
 //! Parses an error response.
 //!
-//! Two shapes occur, and the type of `error` tells which: the token endpoint's (RFC 6749 §5.2)
-//! `{"error":"…","error_description":"…"}`, and the API's
+//! An error has one of two shapes, which the type of `error` tells apart: the token endpoint's
+//! (RFC 6749 §5.2) `{"error":"…","error_description":"…"}`, and the API's
 //! `{"error":{"error_msg":"…","error_name":"…","error_path":"…"}}`. The body may also be empty,
-//! HTML or invalid JSON; then the status alone makes the error.
+//! HTML or invalid JSON; then the error has only the status.
 
 use alloc::string::String;
 use core::{fmt, time::Duration};
@@ -24,8 +24,8 @@ use crate::{
 
 /// What an error response says.
 ///
-/// The texts are the server's: cut to 512 characters, without control characters, and with
-/// `[redacted]` where the server echoed a secret of the request.
+/// The texts come from the server. They are truncated to 512 characters, without control
+/// characters, and with `[redacted]` where the server echoed a secret of the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Rejection {
@@ -39,14 +39,14 @@ pub struct Rejection {
     pub path: Option<String>,
     /// The rate limit at the time of the response.
     pub rate_limit: RateLimit,
-    /// When the server asks for a retry.
+    /// When the server asks the client to retry.
     pub retry_after: Option<RetryAfter>,
-    /// The server's time of the response.
+    /// The time of the response, by the server's clock.
     date: Option<UnixTime>,
     endpoint: Endpoint,
 }
 
-/// Which credentials an endpoint takes, and so what its 401 means.
+/// The credentials that an endpoint takes. They decide what its 401 means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Endpoint {
     /// The app's credentials.
@@ -56,7 +56,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Rejection {
-    /// Reads what can be read from an error response. Members that cannot be read are `None`.
+    /// Parses an error response. Members that cannot be read are `None`.
     pub(crate) fn read(
         response: &Response<impl AsRef<[u8]>>,
         endpoint: Endpoint,
@@ -113,7 +113,7 @@ impl Rejection {
         rate_limit::wait(self.status, self.retry_after, self.rate_limit, now)
     }
 
-    /// How long the server asked to wait from its response on, by the server's clock alone.
+    /// How long the server asked to wait after its response, by the server's clock alone.
     pub(crate) fn requested_wait(&self) -> Option<Duration> {
         match (self.retry_after, self.date) {
             (Some(RetryAfter::Delay(delay)), _) => Some(delay),
@@ -122,7 +122,7 @@ impl Rejection {
         }
     }
 
-    /// What a program can do about it, by the code, or by the status where there is none.
+    /// Returns what a program can do about it. The code decides, or the status if there is no code.
     pub(crate) fn remedy(&self) -> Remedy {
         use ErrorCode as C;
         match &self.code {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_code_of_an_untidy_body() {
+    fn keeps_the_code_of_an_invalid_body() {
         for body in [
             "\u{feff}{\"error\":\"invalid_grant\"}".as_bytes(),
             b"{\"error\":\"invalid_grant\",\"error_description\":\"abgelaufen f\xfcr immer\"}",
@@ -237,12 +237,7 @@ mod tests {
             br#"{"error":{"error_name":"invalid_grant","error_msg":7}}"#,
         ] {
             let code = read(400, body).code;
-            assert_eq!(
-                code,
-                Some(ErrorCode::InvalidGrant),
-                "{}",
-                body.escape_ascii()
-            );
+            assert_eq!(code, Some(ErrorCode::InvalidGrant), "{}", body.escape_ascii());
         }
         let message = read(400, b"{\"error\":\"x\",\"error_description\":\"f\xfcr\"}").message;
         assert_eq!(message.as_deref(), Some("f\u{fffd}r"));
@@ -250,23 +245,11 @@ mod tests {
 
     #[test]
     fn the_remedy_depends_on_code_status_and_endpoint() {
-        let retry = |seconds| Remedy::Retry {
-            after: Duration::from_secs(seconds),
-        };
+        let retry = |seconds| Remedy::Retry { after: Duration::from_secs(seconds) };
         for (status, code, endpoint, remedy) in [
             (400, "invalid_grant", Endpoint::Token, Remedy::StartOver),
-            (
-                401,
-                "invalid_client",
-                Endpoint::Token,
-                Remedy::FixConfiguration,
-            ),
-            (
-                401,
-                "unauthorized",
-                Endpoint::Token,
-                Remedy::FixConfiguration,
-            ),
+            (401, "invalid_client", Endpoint::Token, Remedy::FixConfiguration),
+            (401, "unauthorized", Endpoint::Token, Remedy::FixConfiguration),
             (401, "", Endpoint::Token, Remedy::FixConfiguration),
             (401, "", Endpoint::Api, Remedy::StartOver),
             (401, "unauthorized", Endpoint::Api, Remedy::StartOver),
@@ -294,13 +277,7 @@ mod tests {
                 60,
             ),
             (&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")], 30),
-            (
-                &[
-                    ("x-ratelimit-reset", "1445412480"),
-                    ("date", "Wed, 21 Oct 2015 07:27:00 GMT"),
-                ],
-                60,
-            ),
+            (&[("x-ratelimit-reset", "1445412480"), ("date", "Wed, 21 Oct 2015 07:27:00 GMT")], 60),
             (&[], 30),
         ] {
             let mut response = Response::builder().status(429);
@@ -332,18 +309,9 @@ mod tests {
             // A server fault is unrelated to a limit that is not exhausted.
             (503, None, reset(1060, Some(7)), None),
             (503, None, reset(1060, Some(0)), Some(minute)),
-            (
-                503,
-                delay,
-                reset(1060, Some(7)),
-                Some(Duration::from_secs(5)),
-            ),
+            (503, delay, reset(1060, Some(7)), Some(Duration::from_secs(5))),
         ] {
-            let rejection = Rejection {
-                rate_limit,
-                retry_after,
-                ..read(status, b"")
-            };
+            let rejection = Rejection { rate_limit, retry_after, ..read(status, b"") };
             assert_eq!(rejection.wait(now), wait, "{rejection:?}");
         }
     }

@@ -72,7 +72,7 @@ const MEMBERS: [&str; 7] = [
     "error_description",
 ];
 
-/// Parses the token endpoint's response to a request that carried `state`, if it carried one.
+/// Parses the token endpoint's response to a request with `state`, if it had one.
 pub(crate) fn parse(
     response: &Response<impl AsRef<[u8]>>,
     state: Option<&State>,
@@ -82,36 +82,21 @@ pub(crate) fn parse(
     let invalid = |problem| malformed(response, problem);
     let members =
         json::object(text, &MEMBERS).map_err(|error| not_json(response, error, secrets))?;
-    let mut duplicates = MEMBERS
-        .iter()
-        .zip(members.duplicates())
-        .take(MEMBERS.len() - 1);
+    let mut duplicates = MEMBERS.iter().zip(members.duplicates()).take(MEMBERS.len() - 1);
     if let Some((name, _)) = duplicates.find(|(_, is_duplicate)| *is_duplicate) {
         return Err(invalid(Problem::DuplicateMember(name)));
     }
-    let [
-        access_token,
-        token_type,
-        refresh_token,
-        expires_in,
-        received_state,
-        error,
-        description,
-    ] = members.values();
+    let [access_token, token_type, refresh_token, expires_in, received_state, error, description] =
+        members.values();
     let Some(access_token) = access_token else {
-        return Err(
-            missing_result(response, Endpoint::Token, [error, description], secrets)
-                .unwrap_or_else(|| invalid(Problem::MissingMember("access_token"))),
-        );
+        return Err(missing_result(response, Endpoint::Token, [error, description], secrets)
+            .unwrap_or_else(|| invalid(Problem::MissingMember("access_token"))));
     };
-    // Many servers write an empty string for a member that they do not have.
+    // Many servers send an empty string for an absent member.
     let [token_type, refresh_token, received_state] = [token_type, refresh_token, received_state]
         .map(|value| value.filter(|value| !value.is_empty_string()));
     if let (Some(sent), Some(received)) = (state, received_state) {
-        if !received
-            .string()
-            .is_some_and(|received| sent.matches(&received))
-        {
+        if !received.string().is_some_and(|received| sent.matches(&received)) {
             return Err(Error::StateMismatch);
         }
     }
@@ -121,18 +106,14 @@ pub(crate) fn parse(
     let token = |name, value| token(value).ok_or_else(|| invalid(Problem::InvalidMember(name)));
     Ok(TokenResponse {
         access_token: token("access_token", access_token)?,
-        refresh_token: refresh_token
-            .map(|value| token("refresh_token", value))
-            .transpose()?,
+        refresh_token: refresh_token.map(|value| token("refresh_token", value)).transpose()?,
         expiry: expires_in.and_then(expiry),
         rate_limit: RateLimit::from_headers(response.headers()),
     })
 }
 
 fn is_bearer(value: Value<'_>) -> bool {
-    value
-        .string()
-        .is_some_and(|text| text.eq_ignore_ascii_case("bearer"))
+    value.string().is_some_and(|text| text.eq_ignore_ascii_case("bearer"))
 }
 
 fn token(value: Value<'_>) -> Option<Token> {
@@ -199,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_an_untidy_response() {
+    fn accepts_incomplete_responses_and_unusual_spellings() {
         for body in [
             r#"{"access_token":"a"}"#,
             r#"{"access_token":"a","token_type":null,"refresh_token":null,"expires_in":null,"state":null}"#,
@@ -214,16 +195,12 @@ mod tests {
         ] {
             let tokens = parse(body).unwrap();
             assert_eq!(tokens.access_token.expose(), "a", "{body}");
-            assert_eq!(
-                (tokens.refresh_token, tokens.expiry),
-                (None, None),
-                "{body}"
-            );
+            assert_eq!((tokens.refresh_token, tokens.expiry), (None, None), "{body}");
         }
     }
 
     #[test]
-    fn rejects_an_unsafe_response() {
+    fn rejects_invalid_responses() {
         const TOKEN: &str = "invalid value of member `access_token`";
         const REFRESH: &str = "invalid value of member `refresh_token`";
         const TYPE: &str = "invalid value of member `token_type`";
@@ -255,24 +232,12 @@ mod tests {
                 r#"{"access_token":"a","expires_in":1,"expires_in":null}"#,
                 "duplicate member `expires_in`",
             ),
-            (
-                r#"{"access_token":"a","error":"x","\u0065rror":"y"}"#,
-                "duplicate member `error`",
-            ),
+            (r#"{"access_token":"a","error":"x","\u0065rror":"y"}"#, "duplicate member `error`"),
             (r#"[{"access_token":"a"}]"#, OBJECT),
             (r#"["a","Bearer","r",1,null]"#, OBJECT),
-            (
-                "\u{feff}{\"access_token\":\"a\"}",
-                "the body is not JSON (line 1, column 1)",
-            ),
-            (
-                r#"{"access_token":"a"}{}"#,
-                "the body is not JSON (line 1, column 21)",
-            ),
-            (
-                r#"{"access_token":"a",}"#,
-                "the body is not JSON (line 1, column 21)",
-            ),
+            ("\u{feff}{\"access_token\":\"a\"}", "the body is not JSON (line 1, column 1)"),
+            (r#"{"access_token":"a"}{}"#, "the body is not JSON (line 1, column 21)"),
+            (r#"{"access_token":"a",}"#, "the body is not JSON (line 1, column 21)"),
             ("", "the body is empty"),
             (
                 r#"{"error":"invalid_grant","error_description":"of 900e06e2"}"#,

@@ -1,11 +1,11 @@
-//! The rule for a rejected access token: refresh it, and send the request once more.
+//! The rule for a rejected access token: refresh it, and resend the request once.
 
 use crate::token::Token;
 
 /// The attempts to send one request on behalf of a user.
 ///
-/// If the server rejects the access token (401), the session refreshes it, and the request is sent
-/// once more. If the session still has the same token, the rejection is the result.
+/// If the server rejects the access token (401), the session refreshes it, and the request is
+/// resent once. If the session still has the same token, the rejection is the result.
 #[derive(Default, Debug)]
 pub struct Attempts {
     current: Option<Token>,
@@ -27,8 +27,8 @@ impl Attempts {
         self.rejected.as_ref() != Some(token)
     }
 
-    /// Returns whether another attempt with another token follows. `rejects_token` tells whether the
-    /// server rejected the token of this attempt.
+    /// Returns whether another attempt with another token follows. `rejects_token` tells whether
+    /// the server rejected the token of this attempt.
     #[must_use]
     pub fn is_rejected(&mut self, rejects_token: bool) -> bool {
         let is_first = self.rejected.is_none();

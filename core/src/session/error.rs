@@ -30,11 +30,12 @@ pub enum SessionError {
         /// Why it failed; `None` if it failed in another process.
         cause: Option<Arc<CallError>>,
         /// How often in a row the server rejected the refresh token with another error than
-        /// `invalid_grant`. From three on, the user has probably revoked the authorization.
+        /// `invalid_grant`. If there are three or more, the user has probably revoked the
+        /// authorization.
         rejections: u32,
     },
-    /// The store failed. Tokens are used only if they are stored; what the server issued is kept in
-    /// memory, and stored as soon as possible.
+    /// The store failed. New tokens are kept in memory, and stored as soon as possible. They are
+    /// not used before they are stored.
     Store(Arc<dyn StdError + Send + Sync>),
     /// The runtime of the session is shutting down.
     ShutDown,
@@ -51,14 +52,12 @@ impl SessionError {
         }
     }
 
-    /// What a program can do about this error.
+    /// Returns what a program can do about this error.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {
             error if error.needs_authorization() => Remedy::StartOver,
-            Self::RefreshFailed {
-                cause: Some(cause), ..
-            } => match cause.remedy() {
+            Self::RefreshFailed { cause: Some(cause), .. } => match cause.remedy() {
                 Remedy::FixConfiguration => Remedy::FixConfiguration,
                 retry @ Remedy::Retry { .. } => retry,
                 _ => Remedy::retry(None),
@@ -99,15 +98,14 @@ impl StdError for SessionError {
 /// Why a request on behalf of a user has no result.
 #[derive(Debug)]
 pub enum SendError<E> {
-    /// There is no access token; or the server rejected the one that the request was sent with, and
-    /// there is no other.
+    /// There is no access token, or the server rejected it and there is no other.
     Session(SessionError),
     /// The request was sent with an access token and failed.
     Send(E),
 }
 
 impl SendError<CallError> {
-    /// What a program can do about this error.
+    /// Returns what a program can do about this error.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         match self {

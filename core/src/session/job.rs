@@ -1,4 +1,4 @@
-//! What a session tells its callers, and the jobs that it hands out.
+//! The results and the jobs that a session returns.
 
 use crate::{
     call::retry::RetryPolicy, operation::token_refresh::TokenRefresh, time::UnixTime,
@@ -19,7 +19,7 @@ pub enum Step<T> {
     Fail(SessionError),
 }
 
-/// What is left to do of work that has begun. Returned by
+/// The rest of the work that has begun. Returned by
 /// [`Session::background`](super::Session::background).
 #[derive(Debug)]
 pub enum Background {
@@ -33,9 +33,9 @@ pub enum Background {
 
 /// A job of a session: one IO operation. At most one is active at a time.
 ///
-/// The driver does it and passes the outcome to the method that is named with each variant, or calls
-/// [`abandon`](super::Session::abandon) or [`give_up`](super::Session::give_up). If it does neither,
-/// the job is handed out again after a time limit.
+/// The driver runs it and passes the outcome to the method that each variant names, or calls
+/// [`abandon`](super::Session::abandon) or [`give_up`](super::Session::give_up). If it does
+/// neither, the session returns the job again after a time limit.
 #[derive(Clone, Debug)]
 #[must_use = "callers wait for the job"]
 pub enum Job {

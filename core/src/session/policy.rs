@@ -18,15 +18,16 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct SessionPolicy {
-    /// How long before its expiry an access token is refreshed at the latest. Defaults to 2 hours: a
-    /// shorter outage of the service affects no caller.
+    /// The shortest time before the expiry of an access token at which its refresh becomes due.
+    /// Defaults to 2 hours. An access token in regular use then stays valid during a shorter outage
+    /// of the service.
     ///
-    /// At most a quarter of the token's lifetime.
+    /// Limited to a quarter of the token's lifetime.
     pub margin: Duration,
-    /// The time before the margin over which refreshes are spread at random. Defaults to 6 hours, so
-    /// that sessions that began together do not refresh together.
+    /// The length of the period before the margin in which the refresh becomes due, at a random
+    /// time. Defaults to 6 hours, so that sessions that began together do not refresh together.
     ///
-    /// At most a quarter of the token's lifetime.
+    /// Limited to a quarter of the token's lifetime.
     pub spread: Duration,
     /// How long a claim of a refresh is valid. Defaults to 2 minutes; at least a second.
     ///
@@ -36,23 +37,24 @@ pub struct SessionPolicy {
     /// How far apart the clocks of the processes that share a store may be, and how far a clock may
     /// jump. Defaults to 10 minutes.
     ///
-    /// A claim of another process counts as expired this long after it expired. So if a process
-    /// dies during a refresh, the others refresh after the lease and this time; until then they use
-    /// the old token while it is valid.
+    /// A claim of another process counts as expired this long after the end of its lease. If a
+    /// process dies during a refresh, the others refresh after the lease and this time. Until then
+    /// they use the old token while it is valid.
     pub clock_tolerance: Duration,
     /// The time limit of one call of the store. Defaults to 5 seconds.
     pub store_timeout: Duration,
-    /// The longest pause after the first failed refresh. Defaults to 30 seconds. It doubles with each
-    /// failure in a row, and at least half of it is kept.
+    /// The longest pause after the first failed refresh. Defaults to 30 seconds. It doubles with
+    /// each failure in a row. The pause is a random time between half of it and all of it.
     pub pause: Duration,
     /// The limit of the doubled pause. Defaults to 15 minutes.
     pub longest_pause: Duration,
-    /// How a refresh is retried while there is no valid access token. Ahead of expiry, it is sent
-    /// once: no caller waits for it.
+    /// How a refresh is retried while there is no valid access token. While there is one, a refresh
+    /// is sent once, because no caller waits for it.
     pub retry: RetryPolicy,
 }
 
-/// For tokens that are valid for a day: they are refreshed after 16 to 22 hours, at the first use.
+/// Suits tokens that are valid for a day: they are refreshed at the first use after a random time
+/// of 16 to 22 hours.
 impl Default for SessionPolicy {
     fn default() -> Self {
         Self {
@@ -68,11 +70,13 @@ impl Default for SessionPolicy {
     }
 }
 
-/// The shortest lifetime that is believed. A token that expires on arrival would be refreshed
-/// without end; it is used until the server rejects it, as one of unknown lifetime.
+/// The shortest lifetime that is accepted. A token with a shorter one is used until the server
+/// rejects it, as with an unknown lifetime. Otherwise a token that expires on arrival would be
+/// refreshed in an endless loop.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(10);
 
-/// The shortest lease: a claim that expires while it is stored would be repeated without end.
+/// The shortest lease: a claim that expires while it is being stored would be repeated in an
+/// endless loop.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 /// Declares a setter for each of these fields.
@@ -107,17 +111,18 @@ impl SessionPolicy {
         self.lease.max(SHORTEST_LEASE)
     }
 
-    /// The tokens as they are stored, and when they are refreshed, if they are received at `now`.
+    /// Returns the tokens as they are stored, and when they are refreshed, if they are received at
+    /// `now`.
     pub(super) fn schedule(
         &self,
         now: UnixTime,
         entropy: u64,
         mut tokens: TokenSet,
     ) -> (TokenSet, RefreshState) {
-        let is_believed = |at: &UnixTime| at.saturating_since(now) >= SHORTEST_LIFETIME;
+        let is_accepted = |at: &UnixTime| at.saturating_since(now) >= SHORTEST_LIFETIME;
         // Whole seconds, as in the stored form: a loaded record must equal the stored one.
         let whole = |at: UnixTime| UnixTime::from_secs(at.as_secs());
-        tokens.expires_at = tokens.expires_at.filter(is_believed).map(whole);
+        tokens.expires_at = tokens.expires_at.filter(is_accepted).map(whole);
         let refresh = match tokens.expires_at {
             Some(expires_at) => RefreshState::Due(whole(self.due(now, entropy, expires_at))),
             None => RefreshState::OnRejection,
@@ -146,7 +151,7 @@ impl SessionPolicy {
         let doublings = content.failures.saturating_sub(1).min(31);
         let mut longest = self.pause.saturating_mul(1 << doublings);
         if content.rejections == 0 {
-            // Not beyond the expiry, from which on callers wait for the refresh.
+            // Not beyond the expiry, because callers then wait for the refresh.
             longest = longest.min(left).max(self.pause);
         }
         let longest = longest.min(self.longest_pause);

@@ -13,7 +13,7 @@ use crate::{
     token_set::TokenSet,
 };
 
-/// The stored record of a session: its tokens, and which process may refresh them when.
+/// The stored record of a session: its tokens, and which process may refresh them, and when.
 ///
 /// A store keeps one record for each session. It replaces a record by *compare and swap* on its
 /// [`version`](Self::version).
@@ -134,7 +134,7 @@ impl Record {
 
     /// The record that follows `previous`, or the first one.
     ///
-    /// The first version is the time, so that a session that was removed and stored anew does not
+    /// The first version is the time, so that a session that was removed and stored again does not
     /// repeat versions that another process still expects.
     pub(super) fn following(previous: Option<&Self>, now: UnixTime, content: Content) -> Self {
         let version = match previous {
@@ -144,8 +144,8 @@ impl Record {
         Self { version, content }
     }
 
-    /// Returns the stored form: a JSON object in one line, with the tokens in plain text. Copies are
-    /// not wiped.
+    /// Returns the stored form: a JSON object in one line, with the tokens in plain text. Copies
+    /// are not wiped.
     #[must_use]
     #[expect(
         clippy::missing_panics_doc,
@@ -183,7 +183,7 @@ impl Record {
             refresh_token,
             expires_at,
         ] = members.values();
-        // First: the other members may differ in another format.
+        // Checked first, because another format may have other members.
         match number("format", format)? {
             FORMAT => {}
             other => return Err(InvalidRecord(Fault::OtherFormat(other))),
@@ -192,15 +192,14 @@ impl Record {
         let refresh = match refresh.string().as_deref() {
             Some("due") => RefreshState::Due(time("at", at)?),
             Some("on_rejection") => RefreshState::OnRejection,
-            Some("in_progress") => RefreshState::InProgress {
-                until: time("at", at)?,
-                claim: number("claim", claim)?,
-            },
+            Some("in_progress") => {
+                RefreshState::InProgress { until: time("at", at)?, claim: number("claim", claim)? }
+            }
             Some("paused") => RefreshState::Paused(time("at", at)?),
             Some("revoked") => RefreshState::Revoked,
             _ => return Err(Problem::InvalidMember("refresh").into()),
         };
-        // Databases have signed integers, and no session has more changes.
+        // Databases store the version as a signed integer. No session has as many changes.
         let version = number("version", version)?;
         if i64::try_from(version).is_err() {
             return Err(Problem::InvalidMember("version").into());
@@ -209,9 +208,7 @@ impl Record {
             version,
             content: Content {
                 grant: number("grant", grant)?,
-                replaced: replaced
-                    .map(|value| number("replaced", Some(value)))
-                    .transpose()?,
+                replaced: replaced.map(|value| number("replaced", Some(value))).transpose()?,
                 authorized_at: time("authorized_at", authorized_at)?,
                 refreshed_at: optional_time("refreshed_at", refreshed_at)?,
                 refresh,
@@ -291,7 +288,7 @@ impl Serialize for Exposed<'_> {
     }
 }
 
-/// The error for a stored text that is not a valid record. It contains nothing of the text.
+/// The error for a stored text that is not a valid record. It contains no part of the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InvalidRecord(Fault);
 
@@ -314,10 +311,9 @@ impl fmt::Display for InvalidRecord {
                 f,
                 "the stored record has format {format}, this version reads format {FORMAT}"
             ),
-            Fault::Damaged(Problem::NotJson { line, column, .. }) => write!(
-                f,
-                "the stored record is damaged: not JSON (line {line}, column {column})"
-            ),
+            Fault::Damaged(Problem::NotJson { line, column, .. }) => {
+                write!(f, "the stored record is damaged: not JSON (line {line}, column {column})")
+            }
             Fault::Damaged(Problem::NotAnObject) => {
                 f.write_str("the stored record is damaged: not a JSON object")
             }
@@ -357,24 +353,12 @@ mod tests {
     #[test]
     fn round_trips_byte_for_byte() {
         let at = UnixTime::from_secs(1_700_000_000);
-        let claimed = RefreshState::InProgress {
-            until: at,
-            claim: 9,
-        };
+        let claimed = RefreshState::InProgress { until: at, claim: 9 };
         for (refresh, stored) in [
-            (
-                RefreshState::Due(at),
-                r#""due","at":1700000000,"claim":null"#,
-            ),
-            (
-                RefreshState::OnRejection,
-                r#""on_rejection","at":null,"claim":null"#,
-            ),
+            (RefreshState::Due(at), r#""due","at":1700000000,"claim":null"#),
+            (RefreshState::OnRejection, r#""on_rejection","at":null,"claim":null"#),
             (claimed, r#""in_progress","at":1700000000,"claim":9"#),
-            (
-                RefreshState::Paused(at),
-                r#""paused","at":1700000000,"claim":null"#,
-            ),
+            (RefreshState::Paused(at), r#""paused","at":1700000000,"claim":null"#),
             (RefreshState::Revoked, r#""revoked","at":null,"claim":null"#),
         ] {
             let text = format!(
@@ -413,14 +397,8 @@ mod tests {
                 whole.replacen('{', r#"{"grant":1,"#, 1),
                 "the stored record is damaged: duplicate member `grant`",
             ),
-            (
-                "[]".into(),
-                "the stored record is damaged: not a JSON object",
-            ),
-            (
-                String::new(),
-                "the stored record is damaged: not JSON (line 1, column 0)",
-            ),
+            ("[]".into(), "the stored record is damaged: not a JSON object"),
+            (String::new(), "the stored record is damaged: not JSON (line 1, column 0)"),
         ] {
             assert_eq!(Record::from_json(&text).unwrap_err().to_string(), message);
         }

@@ -9,21 +9,18 @@ use crate::{time::UnixTime, token_set::TokenSet};
 /// What a session is doing.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
-    /// The record is to be loaded. Then the change is to be stored, if it is still current.
+    /// The record has to be loaded. Then the change has to be stored, if it is still current.
     Loading(Option<Box<Change>>),
     /// Nothing, until a refresh is due.
     Resting,
-    /// The refresh is claimed and is to be sent.
+    /// The refresh is claimed and has to be sent.
     Refreshing,
-    /// The change is to be stored.
+    /// The change has to be stored.
     Storing(Box<Change>),
     /// The server rejected the refresh token. Until this time another process may store newer
-    /// tokens; then the change is to be stored.
-    Verifying {
-        until: UnixTime,
-        change: Box<Change>,
-    },
-    /// The record is to be removed.
+    /// tokens; then the change has to be stored.
+    Verifying { until: UnixTime, change: Box<Change> },
+    /// The record has to be removed.
     Ending,
 }
 
@@ -36,11 +33,11 @@ pub(super) struct Change {
     pub(super) in_doubt: bool,
 }
 
-/// How soon after the user authorized the first load has to arrive for an authorization of a later
-/// time to count as one of a fast clock. After that, it counts as newer.
+/// How soon after an authorization the first load has to finish, so that a stored authorization
+/// with a later time is attributed to a fast clock. After that, the stored one counts as newer.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// What a change is the result of.
+/// The origin of a change.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     /// The user authorized.
@@ -54,7 +51,7 @@ pub(super) enum Origin {
 /// The authorization that a new one replaces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Replaced {
-    /// The store was not read since the user authorized.
+    /// The store has not been read since the user authorized.
     Unread,
     /// The store had no record.
     Nothing,
@@ -64,11 +61,7 @@ pub(super) enum Replaced {
 
 impl Change {
     pub(super) fn new(content: Content, origin: Origin) -> Box<Self> {
-        Box::new(Self {
-            content,
-            origin,
-            in_doubt: false,
-        })
+        Box::new(Self { content, origin, in_doubt: false })
     }
 
     pub(super) fn has_tokens(&self) -> bool {
@@ -79,8 +72,8 @@ impl Change {
         matches!(self.origin, Origin::Authorization { .. })
     }
 
-    /// Whether this change is still to be stored in place of `loaded`. `claim` is the session's own
-    /// claim; the authorizations in `superseded` are known to be older.
+    /// Whether this change should still replace `loaded`. `claim` is the session's own claim. The
+    /// authorizations in `superseded` are known to be older.
     pub(super) fn is_current(
         &mut self,
         now: UnixTime,
@@ -108,11 +101,13 @@ impl Change {
                     Some(stored) if stored.grant == self.content.grant => false,
                     Some(stored) if superseded.contains(&stored.grant) => true,
                     _ if present == *replaces => true,
-                    // This one was stored without an acknowledgement, and then replaced.
+                    // This authorization was stored without an acknowledgement, and then replaced.
                     Some(stored) if stored.replaced == Some(self.content.grant) => false,
-                    // Another process stored one at about the same time: the newer one wins.
+                    // Another process stored an authorization at about the same time: the newer one
+                    // is kept.
                     Some(stored) => stored.order() < order,
-                    // Another process ended the session, and this one perhaps before with it.
+                    // Another process removed the record. If this change may have been stored
+                    // before, it counts as removed, too.
                     None => !self.in_doubt,
                 }
             }
@@ -138,7 +133,7 @@ impl Stage {
         }
     }
 
-    /// Whether tokens wait for being stored.
+    /// Whether tokens wait to be stored.
     pub(super) fn has_tokens(&self) -> bool {
         self.change().is_some_and(Change::has_tokens)
     }

@@ -10,24 +10,26 @@ use crate::time::UnixTime;
 /// The pause after the first failure of the store. It doubles with each failure in a row.
 const FIRST_FAILURE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause after a failure of the store: it is asked about twice a minute while it is down.
+/// The longest pause after a failure of the store, which is then called about twice a minute while
+/// it is down.
 const LONGEST_FAILURE_PAUSE: Duration = Duration::from_secs(30);
 
-/// The pause after the second conflict in a row; none follows the first. It doubles with each one.
+/// The pause after the second conflict in a row. There is none after the first. It doubles with
+/// each further conflict.
 const FIRST_CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest pause after a conflict.
 const LONGEST_CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 
-/// How soon the record is read again while another process may change it. It doubles as long as
-/// the record stays the same.
+/// The time before the record is read again while another process may change it. It doubles each
+/// time that the record is unchanged.
 const FIRST_RELOAD: Duration = Duration::from_millis(50);
 
 /// The longest time between two reads of the record by a caller that waits.
 const LONGEST_RELOAD: Duration = Duration::from_secs(1);
 
-/// How often in a row a record that is older than the known one is taken for the answer of a
-/// replica that lags. Then it is believed.
+/// How many loads in a row that return an older record than the known one are attributed to a
+/// lagging replica. The next one is accepted.
 const MAX_LAGS: u32 = 5;
 
 #[derive(Clone, Default, Debug)]
@@ -39,7 +41,7 @@ pub(super) struct StoreState {
     reloads: u32,
     /// When the next job may start after a failure or a conflict.
     resume_at: Option<(UnixTime, Duration)>,
-    /// When the record may be read again while nothing else is to be done.
+    /// When the record may be read again while there is nothing else to do.
     reload_at: Option<(UnixTime, Duration)>,
 }
 
@@ -72,20 +74,14 @@ impl StoreState {
 
     pub(super) fn failed(&mut self, now: UnixTime, error: Box<dyn StdError + Send + Sync>) {
         self.failure = Some(error.into());
-        self.pause(
-            now,
-            doubled(FIRST_FAILURE_PAUSE, self.failures).min(LONGEST_FAILURE_PAUSE),
-        );
+        self.pause(now, doubled(FIRST_FAILURE_PAUSE, self.failures).min(LONGEST_FAILURE_PAUSE));
         self.failures = self.failures.saturating_add(1);
     }
 
     pub(super) fn conflicted(&mut self, now: UnixTime) {
         self.succeeded();
         if let Some(doublings) = self.conflicts.checked_sub(1) {
-            self.pause(
-                now,
-                doubled(FIRST_CONFLICT_PAUSE, doublings).min(LONGEST_CONFLICT_PAUSE),
-            );
+            self.pause(now, doubled(FIRST_CONFLICT_PAUSE, doublings).min(LONGEST_CONFLICT_PAUSE));
         }
         self.conflicts = self.conflicts.saturating_add(1);
     }
@@ -98,17 +94,13 @@ impl StoreState {
     pub(super) fn loaded(&mut self, now: UnixTime, is_unchanged: bool) {
         self.succeeded();
         self.lags = 0;
-        self.reloads = if is_unchanged {
-            self.reloads.saturating_add(1)
-        } else {
-            0
-        };
+        self.reloads = if is_unchanged { self.reloads.saturating_add(1) } else { 0 };
         let delay = doubled(FIRST_RELOAD, self.reloads).min(LONGEST_RELOAD);
         self.reload_at = Some((now.saturating_add(delay), delay));
     }
 
     /// Notes that a record was loaded that is older than the known one. Returns whether to read
-    /// again, instead of believing it.
+    /// again instead of accepting it.
     pub(super) fn lags(&mut self, now: UnixTime) -> bool {
         self.succeeded();
         if self.lags >= MAX_LAGS {
@@ -145,7 +137,8 @@ fn doubled(delay: Duration, doublings: u32) -> Duration {
     delay.saturating_mul(1 << doublings.min(20))
 }
 
-/// Whether a time is ahead. One that is farther ahead than when it was set is not: the clock jumped.
+/// Whether a time is ahead. A time that is farther ahead than when it was set does not count,
+/// because the clock jumped.
 fn is_ahead((at, delay): (UnixTime, Duration), now: UnixTime) -> bool {
     now < at && at.saturating_since(now) <= delay
 }

@@ -1,18 +1,16 @@
-//! Randomness for the machines of sessions.
+//! Random numbers for the state machines of sessions.
 
 use std::hash::{BuildHasher as _, RandomState};
 
-/// Numbers that differ from each other and from those of other processes, at the cost of a few
-/// instructions each. For the adapters; not fit for secrets.
-///
-/// This is `SplitMix64`, started at a random state.
+/// A random number generator (`SplitMix64`) with a random seed. For the adapters; not suitable for
+/// secrets.
 #[derive(Debug)]
 pub struct Entropy(u64);
 
 impl Entropy {
-    /// Returns a sequence that starts at random.
+    /// Returns a generator with a new random seed.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a default is not random")]
+    #[expect(clippy::new_without_default, reason = "a default value is expected to be constant")]
     pub fn new() -> Self {
         Self(RandomState::new().hash_one(()))
     }
@@ -31,17 +29,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gives_the_published_sequence_from_zero() {
+    fn generates_the_published_sequence_for_seed_zero() {
         let mut entropy = Entropy(0);
         let numbers = [(); 3].map(|()| entropy.next_u64());
-        assert_eq!(
-            numbers,
-            [
-                0xe220_a839_7b1d_cdaf,
-                0x6e78_9e6a_a1b9_65f4,
-                0x06c4_5d18_8009_454f
-            ]
-        );
+        assert_eq!(numbers, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
         assert_ne!(Entropy::new().next_u64(), Entropy::new().next_u64());
     }
 }

@@ -1,95 +1,76 @@
 //! Storage for the sessions of [`dropbox_sign_oauth`]: in memory, in a folder that processes share,
 //! or in a database.
 //!
-//! A [`Store`] keeps one [`Record`] for each session, under a key that the program chooses: the id of
-//! its user, for example. A record is replaced by *compare and swap* on its version. Processes that
-//! share a store need nothing else of each other: the first to store its claim refreshes the tokens,
-//! and the others read what it stored.
+//! A [`Store`] keeps one [`Record`] for each session, under a key that the program chooses: the id
+//! of its user, for example. A record is replaced by *compare and swap* on its version. This is all
+//! that coordinates processes that share a store: the first process to store its claim refreshes
+//! the tokens, and the others read what it stored.
 //!
 //! # Databases
-//! [`Store`] has three methods. A record has a version and a text
-//! ([`to_exposed_json`](Record::to_exposed_json), [`from_json`](Record::from_json)). The text
-//! contains the tokens in plain text: protect it as you protect passwords.
+//! The features `postgres` and `redis` add stores in databases, here with blocking clients and in
+//! `dropbox-sign-oauth-hyper` with async ones; both read and write the same records. [`operations`]
+//! says how to run them: durability, timeouts, backups, encryption.
 //!
-//! ## PostgreSQL
-//! ```sql
-//! CREATE TABLE dropbox_sign_session (
-//!     key     text   PRIMARY KEY,
-//!     version bigint NOT NULL,
-//!     record  text   NOT NULL
-//! );
-//! -- load(key)
-//! SELECT record FROM dropbox_sign_session WHERE key = $1;
-//! -- compare_and_swap(key, None, new)
-//! INSERT INTO dropbox_sign_session (key, version, record) VALUES ($1, $2, $3)
-//!     ON CONFLICT (key) DO NOTHING;
-//! -- compare_and_swap(key, Some(expected), new)
-//! UPDATE dropbox_sign_session SET version = $2, record = $3
-//!     WHERE key = $1 AND version = $4;
-//! -- remove(key)
-//! DELETE FROM dropbox_sign_session WHERE key = $1;
-//! ```
-//! A swap that changed one row is [`Outcome::Stored`], one that changed none is [`Outcome::Conflict`].
-//!
+//! # Custom stores
+//! A record has a version and a text, which [`RecordText`] reads and writes; [`database`] has
+//! statements for PostgreSQL and scripts for Redis. The testkit checks any store against the promises
+//! of [`Store`].
+//! - A swap compares and stores in one atomic step: one SQL statement, one script.
 //! - Run each statement in a transaction of its own (autocommit), and report its outcome after the
 //!   commit. Inside a longer transaction, a later rollback would undo what was reported as stored.
-//! - Each statement is correct at every isolation level. Above READ COMMITTED it may fail with
-//!   SQLSTATE 40001: nothing was stored, so return [`Outcome::Conflict`].
-//! - Leave `synchronous_commit` on, and load from the server that you write to, not from a replica.
-//! - PostgreSQL's text cannot contain NUL, and a row of an index is limited to about 2,700 bytes:
-//!   choose keys accordingly.
-//!
-//! ## Redis
-//! `EVAL` is atomic. `EXPECTED` is the empty string if no record must be there; the reply `1` is
-//! [`Outcome::Stored`], `0` is [`Outcome::Conflict`].
-//! ```text
-//! # load
-//! HGET dropbox-sign:session:KEY record
-//! # compare_and_swap
-//! EVAL "if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end redis.call('HSET', KEYS[1], 'version', ARGV[2], 'record', ARGV[3]) return 1" 1 dropbox-sign:session:KEY EXPECTED VERSION RECORD
-//! # remove
-//! DEL dropbox-sign:session:KEY
-//! ```
-//! Redis forgets what it acknowledged unless it is told otherwise: set `appendfsync always` and
-//! `maxmemory-policy noeviction`, give the keys no time to live, and read from the primary. After a
-//! failover to a replica that lags, a session may find a refresh token that was replaced already.
+//! - Report [`Outcome::Conflict`] only if nothing was stored, and an error whenever it is not known.
+//! - Load from the server that you write to, not from a replica.
 //!
 //! # What compare-and-swap guarantees
-//! - Of all processes that expect the same version, one stores its record, and the others learn that
-//!   they did not. So one refresh is in progress at a time, as long as no claim expires.
+//! - If several processes expect the same version, one stores its record, and the others get a
+//!   conflict. So at most one refresh is in progress at a time, unless a claim expires.
 //! - No process uses tokens that are not stored, and tokens are not replaced by older ones.
-//! - A process that dies during a refresh delays the others until its claim expires, and no longer.
+//! - If a process dies during a refresh, the others refresh once its claim has expired and the
+//!   policy's [`clock_tolerance`](dropbox_sign_oauth::session::SessionPolicy::clock_tolerance) has
+//!   passed.
 //!
 //! # What it does not guarantee
-//! - If a process dies after the server has issued new tokens and before they are stored, the tokens
-//!   are lost. Where the server invalidates a refresh token when it is used, the user must authorize
-//!   again. No client can prevent this.
-//! - A store that forgets what it acknowledged brings back an old refresh token, with the same
-//!   result.
-//! - Claims expire by the clock. Clocks that differ by more than the policy's lease lead to two
-//!   refreshes at a time.
+//! - If a process dies after the server has issued new tokens and before they are stored, the
+//!   tokens are lost. If the server invalidates a refresh token when it is used, the user must
+//!   authorize again. No client can prevent this.
+//! - If a store loses a write that it acknowledged, a session may use a refresh token that was
+//!   already replaced, with the same result.
+//! - Claims expire by the system clock. If clocks differ or jump by more than the policy's
+//!   `clock_tolerance`, two refreshes can be in progress at a time.
 
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod cipher;
+pub mod database;
 mod entropy;
 mod file;
 mod live;
 mod memory;
 mod options;
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+#[cfg(feature = "postgres")]
+mod postgres;
+mod record_text;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod time_limit;
 
 use std::{error::Error, sync::Arc};
 
 pub use dropbox_sign_oauth::session::{Outcome, Record};
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::{ConnectError, PostgresManager, PostgresStore};
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::{
+    cipher::{Cipher, Sealed},
     file::{FileStore, FileStoreError},
     memory::MemoryStore,
     options::SessionOptions,
+    record_text::{MAX_TEXT, RecordText, RecordTextError},
 };
 
 #[doc(hidden)]
@@ -97,27 +78,28 @@ pub use self::{entropy::Entropy, live::Live};
 
 /// Blocking storage for session records.
 ///
-/// All processes that share a session see the same records in it. A session calls a store from
-/// several threads, and gives up waiting for a call after the time limit of its
-/// [`Sessions`](https://docs.rs/dropbox-sign-oauth-ureq/latest/dropbox_sign_oauth_ureq/struct.Sessions.html);
-/// a call with a time limit of its own also frees its thread then.
+/// A store must return the same records to all processes that share it. Methods are called from
+/// several threads. A session stops waiting for a call after the policy's
+/// [`store_timeout`](dropbox_sign_oauth::session::SessionPolicy::store_timeout), but the thread
+/// stays blocked until the call returns. Set a timeout in the database client as well.
 pub trait Store: Send + Sync {
-    /// Why a call fails.
+    /// The error of a failed call.
     type Error: Into<Box<dyn Error + Send + Sync>>;
 
     /// Returns the record stored under `key`, if there is one.
     ///
     /// # Errors
-    /// If the record cannot be read, or is not one that [`Record::from_json`] accepts. The stored
-    /// text must be left as it is.
+    /// If the record cannot be read, or if [`Record::from_json`] rejects it. The method must not
+    /// change the stored text.
     fn load(&self, key: &str) -> Result<Option<Record>, Self::Error>;
 
-    /// Stores `new` under `key` if the version stored there is `expected`, or if no record is stored
-    /// there and `expected` is `None`. Changes nothing otherwise.
+    /// Stores `new` under `key` if the stored record has the version `expected`, or if there is no
+    /// record and `expected` is `None`. Otherwise changes nothing and returns
+    /// [`Outcome::Conflict`].
     ///
     /// # Errors
-    /// If it is not known that the record is stored. It may have been stored anyway; the session
-    /// loads the record to find out.
+    /// If it is not known whether the record was stored. The session then loads the record to find
+    /// out.
     fn compare_and_swap(
         &self,
         key: &str,
@@ -125,10 +107,10 @@ pub trait Store: Send + Sync {
         new: &Record,
     ) -> Result<Outcome, Self::Error>;
 
-    /// Removes the record stored under `key`, if there is one, whatever its version is.
+    /// Removes the record stored under `key`, if there is one, regardless of its version.
     ///
     /// # Errors
-    /// If it is not known that the record is removed.
+    /// If it is not known whether the record was removed.
     fn remove(&self, key: &str) -> Result<(), Self::Error>;
 }
 

@@ -1,4 +1,4 @@
-//! A store that lives as long as the process.
+//! A store in memory.
 
 use std::{
     collections::HashMap,
@@ -10,14 +10,14 @@ use dropbox_sign_oauth::session::{Outcome, Record};
 
 use crate::Store;
 
-/// Session records in memory, lost when the process ends: for tests, and for programs whose users
-/// may authorize again after each restart.
+/// Stores session records in memory. They are lost when the process ends, so this is for tests and
+/// for programs whose users can authorize again after each restart.
 #[derive(Default, Debug)]
 pub struct MemoryStore(Mutex<HashMap<String, Record>>);
 
 impl MemoryStore {
     fn records(&self) -> MutexGuard<'_, HashMap<String, Record>> {
-        // A record is replaced whole: a thread that panicked leaves no partial one.
+        // A panic leaves no partial record: each change is a single call of the map.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

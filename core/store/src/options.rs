@@ -20,13 +20,13 @@ use dropbox_sign_oauth::{RetryPolicy, session::SessionPolicy};
 pub struct SessionOptions {
     /// When tokens are refreshed, and what happens when that fails.
     pub policy: SessionPolicy,
-    /// How the calls of `Session::send` are retried. `None` sends them once.
+    /// How `Session::send` retries a failed call. Defaults to `None`: no retries.
     pub retry: Option<RetryPolicy>,
-    /// How long `flush` waits for new tokens to be stored. Defaults to 20 s: service managers
-    /// commonly allow 30 s for a shutdown.
+    /// How long `flush` waits for new tokens to be stored. Defaults to 20 s, because service
+    /// managers commonly allow 30 s for a shutdown.
     pub flush_timeout: Duration,
-    /// How many sessions that are not in use are kept in memory. Defaults to 10,000: about 10 MiB. A
-    /// session that was evicted is loaded from the store when it is next used.
+    /// How many idle sessions stay in memory. Defaults to 10,000, which take less than 14 MB. An
+    /// evicted session is loaded from the store when it is next used.
     pub idle_limit: usize,
 }
 

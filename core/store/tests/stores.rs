@@ -1,11 +1,11 @@
-//! What every store does, and what only a folder has to.
+//! Tests of all stores, and of the file store.
 
 use std::{error::Error as _, fmt::Debug, fs, path::Path, thread};
 
 use dropbox_sign_oauth_store::{FileStore, FileStoreError, MemoryStore, Outcome, Record, Store};
 use tempfile::tempdir;
 
-/// A record of this version, whose access token contains the version.
+/// Returns a record whose access token contains its version.
 fn record(version: u64) -> Record {
     let text = format!(
         r#"{{"format":2,"version":{version},"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"on_rejection","at":null,"claim":null,"failures":0,"rejections":0,"access_token":"acc{version}","refresh_token":"ref","expires_at":null}}"#
@@ -13,7 +13,7 @@ fn record(version: u64) -> Record {
     Record::from_json(&text).unwrap()
 }
 
-fn compares_and_swaps(store: &impl Store<Error: Debug>) {
+fn check_compare_and_swap(store: &impl Store<Error: Debug>) {
     assert_eq!(store.load("a").unwrap(), None);
     store.remove("a").unwrap();
     for (expected, new, swapped, stored) in [
@@ -26,7 +26,7 @@ fn compares_and_swaps(store: &impl Store<Error: Debug>) {
         (Some(2), 9, Outcome::Stored, Some(9)),
     ] {
         let outcome = store.compare_and_swap("a", expected, &record(new));
-        assert_eq!(outcome.unwrap(), swapped, "{expected:?} by {new}");
+        assert_eq!(outcome.unwrap(), swapped, "{expected:?} replaced by {new}");
         assert_eq!(store.load("a").unwrap(), stored.map(record));
         assert_eq!(store.load("b").unwrap(), None);
     }
@@ -37,8 +37,8 @@ fn compares_and_swaps(store: &impl Store<Error: Debug>) {
     assert_eq!(store.load("b").unwrap(), Some(record(3)));
 }
 
-/// Of all threads that expect the same version, one stores its record.
-fn has_one_winner(store: &impl Store<Error: Debug>) {
+/// Checks that one thread stores its record if several expect the same version.
+fn check_races(store: &impl Store<Error: Debug>) {
     const THREADS: u64 = 8;
     const SWAPS: u64 = 20;
     thread::scope(|scope| {
@@ -46,9 +46,9 @@ fn has_one_winner(store: &impl Store<Error: Debug>) {
             scope.spawn(|| {
                 let mut swaps = 0;
                 while swaps < SWAPS {
-                    let there = store.load("key").unwrap().map(|record| record.version());
-                    let next = record(there.unwrap_or(0) + 1);
-                    let outcome = store.compare_and_swap("key", there, &next);
+                    let current = store.load("key").unwrap().map(|record| record.version());
+                    let next = record(current.unwrap_or(0) + 1);
+                    let outcome = store.compare_and_swap("key", current, &next);
                     swaps += u64::from(outcome.unwrap() == Outcome::Stored);
                 }
             });
@@ -60,36 +60,35 @@ fn has_one_winner(store: &impl Store<Error: Debug>) {
 #[test]
 fn every_store_compares_and_swaps() {
     let folder = tempdir().unwrap();
-    compares_and_swaps(&MemoryStore::default());
-    compares_and_swaps(&FileStore::open(folder.path()).unwrap());
+    check_compare_and_swap(&MemoryStore::default());
+    check_compare_and_swap(&FileStore::open(folder.path()).unwrap());
 }
 
 #[test]
-fn every_race_has_one_winner() {
+fn one_of_several_concurrent_swaps_is_stored() {
     let folder = tempdir().unwrap();
-    has_one_winner(&MemoryStore::default());
-    has_one_winner(&FileStore::open(folder.path()).unwrap());
+    check_races(&MemoryStore::default());
+    check_races(&FileStore::open(folder.path()).unwrap());
 }
 
-/// The names in a folder.
+/// Returns the sorted file names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
 #[test]
-fn files_are_private_and_nothing_is_left_behind() {
+fn files_are_private_and_no_temporary_files_remain() {
     let temporary = tempdir().unwrap();
     let folder = temporary.path().join("deep/sessions");
     let store = FileStore::open(&folder).unwrap();
     assert_eq!(store.folder(), folder);
     assert_eq!(names(&folder), [""; 0]);
     store.compare_and_swap("key", None, &record(1)).unwrap();
-    // Left by a process that was killed while it wrote.
+    // A process that was killed during a write leaves its temporary file.
     fs::write(folder.join("session-key.tmp"), "half a reco").unwrap();
     let outcome = store.compare_and_swap("key", Some(1), &record(2));
     assert_eq!(outcome.unwrap(), Outcome::Stored);
@@ -109,32 +108,20 @@ fn files_are_private_and_nothing_is_left_behind() {
 
 #[test]
 #[cfg(unix)]
-fn a_folder_that_cannot_be_listed_stores() {
+fn stores_records_in_a_folder_that_cannot_be_listed() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempdir().unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o300)).unwrap();
-    compares_and_swaps(&FileStore::open(folder.path()).unwrap());
+    check_compare_and_swap(&FileStore::open(folder.path()).unwrap());
 }
 
 #[test]
-fn keys_are_any_text_and_never_leave_the_folder() {
+fn accepts_any_key_and_stores_it_inside_the_folder() {
     let temporary = tempdir().unwrap();
     let folder = temporary.path().join("sessions");
     let store = FileStore::open(&folder).unwrap();
-    let keys = [
-        "",
-        ".",
-        "..",
-        "../up",
-        "/etc/passwd",
-        "a\0b",
-        "a/b",
-        "a\\b",
-        "A",
-        "a",
-        "%41",
-        "日",
-    ];
+    let keys =
+        ["", ".", "..", "../up", "/etc/passwd", "a\0b", "a/b", "a\\b", "A", "a", "%41", "日"];
     for (version, key) in (1..).zip(keys) {
         let outcome = store.compare_and_swap(key, None, &record(version));
         assert_eq!(outcome.unwrap(), Outcome::Stored, "{key:?}");
@@ -146,19 +133,16 @@ fn keys_are_any_text_and_never_leave_the_folder() {
     assert_eq!(names(temporary.path()), ["sessions"]);
 
     let long = "k".repeat(10 * 1024);
-    let message = "the key is longer than 200 bytes in its encoded form";
+    let message = "the encoded key is longer than 200 bytes";
     assert_eq!(store.load(&long).unwrap_err().to_string(), message);
     let outcome = store.compare_and_swap(&long, None, &record(1));
-    assert!(matches!(
-        outcome,
-        Err(FileStoreError::KeyTooLong { limit: 200 })
-    ));
+    assert!(matches!(outcome, Err(FileStoreError::KeyTooLong { limit: 200 })));
     assert_eq!(store.remove(&long).unwrap_err().to_string(), message);
     assert_eq!(names(&folder).len(), keys.len());
 }
 
 #[test]
-fn an_empty_file_is_no_record() {
+fn empty_file_counts_as_no_record() {
     let folder = tempdir().unwrap();
     let store = FileStore::open(folder.path()).unwrap();
     fs::write(folder.path().join("session-key.json"), "").unwrap();
@@ -171,7 +155,7 @@ fn an_empty_file_is_no_record() {
 }
 
 #[test]
-fn invalid_records_are_reported_and_kept() {
+fn returns_an_error_for_an_invalid_record_and_keeps_its_file() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("session-key.json");
     let store = FileStore::open(folder.path()).unwrap();
@@ -190,9 +174,7 @@ fn invalid_records_are_reported_and_kept() {
         let errors = [
             store.load("key").unwrap_err(),
             store.compare_and_swap("key", None, &record(2)).unwrap_err(),
-            store
-                .compare_and_swap("key", Some(1), &record(2))
-                .unwrap_err(),
+            store.compare_and_swap("key", Some(1), &record(2)).unwrap_err(),
         ];
         for error in errors {
             assert_eq!(error.to_string(), message);
@@ -201,18 +183,18 @@ fn invalid_records_are_reported_and_kept() {
         }
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
-    // The user authorizes again after `remove`.
+    // `remove` works, so that the user can authorize again.
     store.remove("key").unwrap();
     assert_eq!(store.load("key").unwrap(), None);
 }
 
 #[test]
-fn a_record_that_could_not_be_read_back_is_not_written() {
+fn rejects_records_above_the_size_limit() {
     let folder = tempdir().unwrap();
     let store = FileStore::open(folder.path()).unwrap();
     let text = record(1).to_exposed_json();
-    // In bytes, with the line's end.
-    let padding = 1024 * 1024 - text.len() - 1;
+    // The limit in bytes.
+    let padding = 1024 * 1024 - text.len();
     let large = |by: usize| {
         let token = "acc1".to_owned() + &"x".repeat(by);
         Record::from_json(&text.replacen("acc1", &token, 1)).unwrap()
@@ -223,19 +205,17 @@ fn a_record_that_could_not_be_read_back_is_not_written() {
     let error = store.compare_and_swap("key", Some(1), &large(padding + 1));
     let error = error.unwrap_err();
     let path = folder.path().join("session-key.json");
-    let message = format!(
-        "the record for {} is larger than 1048576 bytes",
-        path.display()
-    );
+    let message = format!("the record for {} cannot be stored", path.display());
     assert_eq!(error.to_string(), message);
     assert_eq!(store.load("key").unwrap(), Some(large(padding)));
 
     fs::write(&path, large(padding + 1).to_exposed_json() + "\n").unwrap();
+    let message = format!("{} is not a valid record", path.display());
     assert_eq!(store.load("key").unwrap_err().to_string(), message);
 }
 
 #[test]
-fn folders_that_cannot_be_used_are_refused_by_open() {
+fn open_rejects_unusable_folders() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -249,7 +229,7 @@ fn folders_that_cannot_be_used_are_refused_by_open() {
 }
 
 #[test]
-fn stored_records_are_found_again_by_another_store() {
+fn stores_of_the_same_folder_share_records() {
     let folder = tempdir().unwrap();
     let first = FileStore::open(folder.path()).unwrap();
     first.compare_and_swap("key", None, &record(1)).unwrap();

@@ -1,4 +1,4 @@
-//! One fault at a time, and what follows from it.
+//! Single faults and their effects.
 
 use std::time::Duration;
 
@@ -55,18 +55,16 @@ fn stored_token(world: &World) -> &str {
 
 fn reject(world: &mut World, process: usize, token: &Token) {
     let now = world.now(process);
-    world.processes[process]
-        .session
-        .handle_rejection(now, token);
+    world.processes[process].session.handle_rejection(now, token);
 }
 
 #[test]
-fn stores_new_tokens_after_failed_writes_though_no_caller_asks() {
+fn stores_new_tokens_after_failed_writes_without_a_caller() {
     let mut world = expired(Behaviour::default(), 2);
     until(&mut world, 0, is_result);
     for _ in 0..5 {
         world.finish(0, 0, Some(Fault::Cut));
-        // From here on only the background task of the process works.
+        // From here on, only the background task runs.
         while let Background::Wait(until) = world.work(0) {
             world.pass(until.saturating_since(world.now(0)));
         }
@@ -84,7 +82,7 @@ fn continues_at_once_with_a_claim_whose_acknowledgement_was_lost() {
         until(&mut world, 0, is_claim);
         world.finish(0, 0, Some(fault));
         let start = world.time;
-        // Callers are told about the error; the work goes on in the background.
+        // Callers get the error. The work continues in the background.
         world.settle();
         assert_eq!(world.token(0).unwrap().expose(), "a0.1");
         let waited = world.time.saturating_since(start);
@@ -98,7 +96,7 @@ fn continues_at_once_with_a_claim_that_is_stored_late() {
     until(&mut world, 0, is_claim);
     world.give_up_early(0, 0);
     world.pass(Duration::from_millis(100));
-    // The load that follows misses the claim, which is stored just after it.
+    // The following load does not see the claim, which is stored just after it.
     let _ = world.ask(0);
     assert!(matches!(world.processes[0].in_flight[1].job, Job::Load(_)));
     world.finish(0, 1, None);
@@ -123,10 +121,7 @@ fn returns_a_valid_token_while_the_store_hangs() {
 
 #[test]
 fn the_same_access_token_again_counts_as_a_refresh() {
-    let behaviour = Behaviour {
-        repeats_access_token: true,
-        ..Behaviour::default()
-    };
+    let behaviour = Behaviour { repeats_access_token: true, ..Behaviour::default() };
     let mut world = World::authorized(behaviour, 1);
     for _ in 0..50 {
         let token = world.token(0).unwrap();
@@ -138,14 +133,9 @@ fn the_same_access_token_again_counts_as_a_refresh() {
 
 #[test]
 fn no_older_authorization_overwrites_a_newer_one() {
-    let faults = [
-        None,
-        Some(Fault::Cut),
-        Some(Fault::LostAck),
-        Some(Fault::GiveUp),
-        Some(Fault::Abandon),
-    ];
-    // The older one is stored by the process of the newer one, or by another.
+    let faults =
+        [None, Some(Fault::Cut), Some(Fault::LostAck), Some(Fault::GiveUp), Some(Fault::Abandon)];
+    // The older one is stored by the process of the newer one, or by another process.
     for (fault, newer, is_refreshed) in faults
         .into_iter()
         .flat_map(|fault| [(fault, 0), (fault, 1)])
@@ -176,7 +166,7 @@ fn no_older_authorization_overwrites_a_newer_one() {
 }
 
 #[test]
-fn an_authorization_that_reads_the_store_late_replaces_no_newer_one() {
+fn an_authorization_that_loads_the_record_late_does_not_replace_a_newer_one() {
     let mut world = World::authorized(Behaviour::default(), 2);
     world.pass(HOUR);
     world.crash(0, 0);
@@ -190,7 +180,7 @@ fn an_authorization_that_reads_the_store_late_replaces_no_newer_one() {
 }
 
 #[test]
-fn a_newer_authorization_is_not_dropped_for_an_older_one_after_an_error() {
+fn keeps_a_newer_authorization_after_an_error_of_the_store() {
     let mut world = World::authorized(Behaviour::default(), 2);
     world.pass(HOUR);
     // The older one is slow.
@@ -207,7 +197,7 @@ fn a_newer_authorization_is_not_dropped_for_an_older_one_after_an_error() {
 }
 
 #[test]
-fn an_authorization_replaces_an_older_one_of_a_fast_clock() {
+fn an_authorization_replaces_an_older_one_that_was_stored_by_a_fast_clock() {
     let mut world = World::new(Behaviour::default(), 2);
     world.clocks_are_right = false;
     world.processes[1].skew = 600;
@@ -253,10 +243,7 @@ fn the_end_of_a_session_reaches_the_other_processes() {
 
 #[test]
 fn reads_again_after_invalid_grant_before_it_reports_revoked() {
-    let behaviour = Behaviour {
-        revokes_families: false,
-        ..Behaviour::default()
-    };
+    let behaviour = Behaviour { revokes_families: false, ..Behaviour::default() };
     let mut world = expired(behaviour, 2);
     until(&mut world, 0, is_result);
     world.finish(0, 0, Some(Fault::Cut));
@@ -316,13 +303,8 @@ fn a_claim_survives_clocks_that_are_ten_minutes_apart() {
 
 /// Asks every second for a day. Returns the last error and the number of refreshes.
 fn day_of_rejections(status: u16, code: &'static str) -> (SessionError, u32, World) {
-    let mut world = expired(
-        Behaviour {
-            rejection: Some((status, code)),
-            ..Behaviour::default()
-        },
-        1,
-    );
+    let mut world =
+        expired(Behaviour { rejection: Some((status, code)), ..Behaviour::default() }, 1);
     let start = world.time;
     let mut last = None;
     while world.time.saturating_since(start) < DAY {
@@ -334,13 +316,9 @@ fn day_of_rejections(status: u16, code: &'static str) -> (SessionError, u32, Wor
 
 #[test]
 fn pauses_grow_after_rejections_that_are_not_invalid_grant() {
-    for (status, code) in [
-        (401, "unauthorized"),
-        (403, "forbidden"),
-        (400, "bad_request"),
-    ] {
+    for (status, code) in [(401, "unauthorized"), (403, "forbidden"), (400, "bad_request")] {
         let (error, refreshes, world) = day_of_rejections(status, code);
-        // The pauses grow to a quarter of an hour, of which at least half is kept.
+        // The pauses grow to at most a quarter of an hour, and at least half of that.
         assert!((90..220).contains(&refreshes), "{status}: {refreshes}");
         assert!(error.needs_authorization());
         assert!(world.processes[0].session.needs_authorization());
@@ -359,10 +337,7 @@ fn pauses_grow_after_rejections_that_are_not_invalid_grant() {
 
 #[test]
 fn a_service_that_rejects_every_token_gets_one_refresh_a_minute() {
-    let behaviour = Behaviour {
-        rejects_access_tokens: true,
-        ..Behaviour::default()
-    };
+    let behaviour = Behaviour { rejects_access_tokens: true, ..Behaviour::default() };
     let mut world = World::authorized(behaviour, 20);
     let start = world.time;
     while world.time.saturating_since(start) < Duration::from_secs(300) {
@@ -373,14 +348,11 @@ fn a_service_that_rejects_every_token_gets_one_refresh_a_minute() {
         }
         world.pass(Duration::from_secs(1));
     }
-    assert!(
-        (4..=6).contains(&world.service.refreshes),
-        "{}",
-        world.service.refreshes
-    );
+    assert!((4..=6).contains(&world.service.refreshes), "{}", world.service.refreshes);
 }
 
-/// Asks without a break for three seconds, with a fault in each load or swap. Returns the calls.
+/// Asks continuously for three seconds, with a fault in each load or swap. Returns the number of
+/// calls.
 fn calls_in_three_seconds(is_faulty: impl Fn(&Job) -> bool) -> u32 {
     let mut world = expired(Behaviour::default(), 1);
     let _ = world.ask(0);
@@ -394,7 +366,7 @@ fn calls_in_three_seconds(is_faulty: impl Fn(&Job) -> bool) -> u32 {
         };
         calls += 1;
         if is_faulty(&call.job) {
-            // Another process is always faster.
+            // Another process always stores first.
             world.conflict(0, 0);
         } else {
             world.finish(0, 0, None);
@@ -448,7 +420,7 @@ fn a_caller_that_waits_for_another_process_reads_soon_and_then_less_often() {
 }
 
 #[test]
-fn claims_anew_if_little_of_the_lease_is_left() {
+fn claims_again_if_little_of_the_lease_is_left() {
     let mut world = expired(Behaviour::default(), 1);
     until(&mut world, 0, is_claim);
     let claimed_until = |world: &World| match world.processes[0].in_flight[0].job {
@@ -484,7 +456,7 @@ fn a_newer_authorization_cancels_the_job_in_progress() {
     until(&mut world, 0, is_refresh);
     world.authorize(0);
     let _ = world.ask(0);
-    // It does not wait for the refresh.
+    // Storing the authorization does not wait for the refresh.
     assert!(matches!(world.processes[0].in_flight[1].job, Job::Load(_)));
     world.finish(0, 1, None);
     let _ = world.ask(0);
@@ -501,15 +473,7 @@ fn refreshed_tokens_do_not_replace_an_authorization_of_another_process() {
     let mut world = expired(Behaviour::default(), 2);
     until(&mut world, 0, is_result);
     world.authorize(1);
-    while world
-        .stored
-        .as_ref()
-        .unwrap()
-        .tokens()
-        .access_token
-        .expose()
-        != "a1.0"
-    {
+    while world.stored.as_ref().unwrap().tokens().access_token.expose() != "a1.0" {
         let _ = world.ask(1);
         world.finish(1, 0, None);
     }

@@ -1,4 +1,4 @@
-//! Tokens that stay valid, in every order of events.
+//! The session state machine keeps tokens valid in every order of events.
 
 mod faults;
 mod random;

@@ -1,5 +1,5 @@
-//! The world at random: cuts, lost and late acknowledgements, lagging loads, crashes, clocks that
-//! differ and jump, and several authorizations, by a seed.
+//! Random runs of the world, each from a seed: cut connections, lost and late acknowledgements,
+//! lagging loads, crashes, clocks that differ and jump, and several authorizations.
 //!
 //! A million runs: `SESSION_RUNS=1000000 cargo test --release -p dropbox-sign-oauth --test session
 //! random -- --nocapture`.
@@ -11,11 +11,12 @@ use crate::{
     world::{Fault, World},
 };
 
-/// The runs of a usual test.
+/// The number of runs of the test suite.
 const RUNS: u64 = 3_000;
 
-/// The longest time for which work that has begun makes no progress: less than the lease of two
-/// minutes and the tolerance of ten, of which clocks that differ may use up ten.
+/// The longest time for which work that has begun makes no progress. A claim expires after the
+/// lease of two minutes and the tolerance of ten. Clocks that differ may use up the tolerance, so
+/// this is less than the lease.
 const MAX_STOPPED: Duration = Duration::from_secs(100);
 
 /// Seeds whose runs once broke an invariant.
@@ -47,8 +48,8 @@ impl Random {
     }
 }
 
-/// Plays one run. Returns its counts, and whether the user was lost for a reason that no client can
-/// prevent.
+/// Simulates one run. Returns its counts, and whether the user had to authorize again for a reason
+/// that no client can prevent.
 fn run(seed: u64) -> (BTreeMap<&'static str, u64>, bool) {
     let random = &mut Random(seed);
     let behaviour = Behaviour {
@@ -88,13 +89,8 @@ fn step(world: &mut World, random: &mut Random, has_skew: bool, faults: usize, c
         }
         6..10 if in_flight > 0 => {
             let fault = random.chance(faults).then(|| {
-                [
-                    Fault::Cut,
-                    Fault::LostAck,
-                    Fault::Lag,
-                    Fault::GiveUp,
-                    Fault::Abandon,
-                ][random.below(5)]
+                [Fault::Cut, Fault::LostAck, Fault::Lag, Fault::GiveUp, Fault::Abandon]
+                    [random.below(5)]
             });
             world.finish(process, random.below(in_flight), fault);
         }
@@ -130,9 +126,7 @@ fn step(world: &mut World, random: &mut Random, has_skew: bool, faults: usize, c
             let token = world.processes[process].session.record();
             if let Some(token) = token.map(|record| record.tokens().access_token.clone()) {
                 let now = world.now(process);
-                world.processes[process]
-                    .session
-                    .handle_rejection(now, &token);
+                world.processes[process].session.handle_rejection(now, &token);
             }
         }
         _ => {}
@@ -140,7 +134,7 @@ fn step(world: &mut World, random: &mut Random, has_skew: bool, faults: usize, c
 }
 
 #[test]
-fn random_runs_lose_no_living_user() {
+fn random_runs_lose_no_valid_authorization() {
     let runs = env::var("SESSION_RUNS").map_or(RUNS, |runs| runs.parse().expect("a number"));
     let mut counts = BTreeMap::<_, u64>::new();
     let mut lost = 0_u64;
@@ -152,7 +146,7 @@ fn random_runs_lose_no_living_user() {
             *counts.entry(what).or_default() += count;
         }
     }
-    println!("{runs} runs, {lost} users lost by a process that died or a lost response");
+    println!("{runs} runs, {lost} authorizations lost by a process that died or a lost response");
     for (what, count) in counts {
         println!("{count:>12} {what}");
     }

@@ -7,10 +7,7 @@ use http::{Response, StatusCode};
 
 /// How the service behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is independent of the others"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is independent of the others")]
 pub(crate) struct Behaviour {
     /// A refresh invalidates its refresh token and issues another.
     pub(crate) rotates: bool,
@@ -39,7 +36,7 @@ impl Default for Behaviour {
     }
 }
 
-/// The tokens that come of one authorization.
+/// The tokens of one authorization.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Family {
     /// The number of its last refresh, which is part of the tokens.
@@ -57,22 +54,14 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(behaviour: Behaviour) -> Self {
-        Self {
-            behaviour,
-            families: Vec::new(),
-            refreshes: 0,
-        }
+        Self { behaviour, families: Vec::new(), refreshes: 0 }
     }
 
     /// The user authorizes.
     pub(crate) fn authorize(&mut self, now: UnixTime) -> TokenSet {
         let family = self.families.len();
         let expires_at = self.expiry(now);
-        self.families.push(Family {
-            generation: 0,
-            is_revoked: false,
-            expires_at,
-        });
+        self.families.push(Family { generation: 0, is_revoked: false, expires_at });
         TokenSet {
             access_token: token(&format!("a{family}.0")),
             refresh_token: Some(token(&format!("r{family}.0"))),
@@ -98,12 +87,7 @@ impl Service {
         let (number, generation) = parse(refresh_token);
         let expires_at = self.expiry(now);
         let Behaviour {
-            rotates,
-            revokes_families,
-            lifetime,
-            repeats_access_token,
-            rejection,
-            ..
+            rotates, revokes_families, lifetime, repeats_access_token, rejection, ..
         } = self.behaviour;
         if let Some((status, code)) = rejection {
             return response(status, &serde_json::json!({ "error": code }));

@@ -1,4 +1,4 @@
-//! What a process does that finds a record, and when tokens are refreshed.
+//! What a process does after it has loaded a record, and when tokens are refreshed.
 
 use dropbox_sign_oauth::{
     App, TokenSet, UnixTime,
@@ -17,7 +17,7 @@ fn first_step(stored: &str) -> String {
     let now = UnixTime::from_secs(10_000);
     let mut session = session();
     let Some(Job::Load(load)) = session.next_job(now, 1) else {
-        panic!("it begins with a load");
+        panic!("the first job is not a load");
     };
     let record = Record::from_json(stored).unwrap();
     session.handle_load(now, load, Ok::<_, String>(Some(record)));
@@ -88,11 +88,11 @@ fn refreshes_are_spread_before_the_margin() {
         };
         session.replace_tokens(now, entropy, tokens);
         let Some(Job::Load(load)) = session.next_job(now, 1) else {
-            panic!("the store is read first");
+            panic!("the first job is not a load");
         };
         session.handle_load(now, load, Ok::<_, String>(None));
         let Some(Job::Swap(swap)) = session.next_job(now, 1) else {
-            panic!("the tokens are stored");
+            panic!("the tokens are not stored");
         };
         assert_eq!(swap.expected(), None);
         let RefreshState::Due(at) = swap.record().refresh() else {

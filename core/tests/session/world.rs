@@ -1,5 +1,5 @@
-//! A world of processes that share a store and a service, in which every order of events and every
-//! fault can be played.
+//! A simulation of processes that share a store and a service. Tests choose the order of events and
+//! the faults.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::service::{Behaviour, Service, parse};
 
 pub(crate) const START: u64 = 1_700_000_000;
 
-/// The most jobs of one process at one point in time: a busy loop has more.
+/// The maximum number of jobs of one process at one point in time. A busy loop exceeds it.
 const MAX_JOBS_AT_ONCE: usize = 40;
 
 /// A fault of one job.
@@ -27,9 +27,9 @@ pub(crate) enum Fault {
     LostAck,
     /// A load returns the previous version.
     Lag,
-    /// The driver gives up the call, which takes effect all the same.
+    /// The driver gives up the call, which takes effect nevertheless.
     GiveUp,
-    /// The task that does the job dies; the call takes effect all the same.
+    /// The task that runs the job dies. The call takes effect nevertheless.
     Abandon,
 }
 
@@ -37,13 +37,13 @@ pub(crate) enum Fault {
 pub(crate) struct InFlight {
     pub(crate) job: Job,
     /// The result, if the call has taken effect.
-    result: Option<Reply>,
+    result: Option<CallResult>,
     /// Whether the session no longer waits for it.
     is_orphan: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Reply {
+enum CallResult {
     Loaded(Option<Record>),
     Swapped(Outcome),
     Removed,
@@ -66,7 +66,7 @@ impl InFlight {
     /// The family of which the service issued new tokens to this call.
     fn renewed_family(&self) -> Option<usize> {
         match (&self.job, &self.result) {
-            (Job::Refresh(refresh), Some(Reply::Refreshed(response)))
+            (Job::Refresh(refresh), Some(CallResult::Refreshed(response)))
                 if response.status() == StatusCode::OK =>
             {
                 let request = refresh.operation().request();
@@ -95,7 +95,7 @@ pub(crate) struct World {
     /// Families whose tokens may have been lost by a process that died, or with a response.
     pub(crate) excused: Vec<usize>,
     pub(crate) has_ended: bool,
-    /// Whether clocks are right. Then also concurrent authorizations are stored in their order.
+    /// Whether all clocks are correct. Then even concurrent authorizations are stored in order.
     pub(crate) clocks_are_right: bool,
     /// The time since all work that had begun was finished.
     pub(crate) stopped: Duration,
@@ -188,9 +188,7 @@ impl World {
         let (now, entropy) = (self.now(process), self.entropy(process));
         self.has_ended = false;
         self.orphan(process, |job| matches!(job, Job::Remove(_)));
-        self.processes[process]
-            .session
-            .replace_tokens(now, entropy, tokens);
+        self.processes[process].session.replace_tokens(now, entropy, tokens);
     }
 
     pub(crate) fn end(&mut self, process: usize) {
@@ -199,7 +197,7 @@ impl World {
         self.processes[process].session.end();
     }
 
-    /// Marks the jobs that the session no longer waits for, but those to keep.
+    /// Marks the jobs that the session no longer waits for, except those to keep.
     fn orphan(&mut self, process: usize, keep: impl Fn(&Job) -> bool) {
         for job in &mut self.processes[process].in_flight {
             job.is_orphan |= !keep(&job.job);
@@ -223,8 +221,7 @@ impl World {
         let held = &self.processes[process];
         if held.session.has_unstored_tokens() {
             let known = held.session.record().map(family);
-            self.excused
-                .extend(known.into_iter().chain(held.authorized.clone()));
+            self.excused.extend(known.into_iter().chain(held.authorized.clone()));
         }
         let renewed = held.in_flight.iter().filter_map(InFlight::renewed_family);
         self.excused.extend(renewed);
@@ -262,14 +259,10 @@ impl World {
             _ => (time, 1),
         };
         assert!(process.jobs.1 < MAX_JOBS_AT_ONCE, "a busy loop: {job:?}");
-        process.in_flight.push(InFlight {
-            job,
-            result: None,
-            is_orphan: false,
-        });
+        process.in_flight.push(InFlight { job, result: None, is_orphan: false });
     }
 
-    /// What a caller is told, checked.
+    /// Polls the session and checks the step that a caller gets.
     pub(crate) fn poll(&self, process: usize) -> Step<Token> {
         let session = &self.processes[process].session;
         let now = self.now(process);
@@ -280,7 +273,7 @@ impl World {
                 assert_eq!(record.tokens().access_token, *token);
                 assert!(record.tokens().expires_at.is_none_or(|at| now < at));
             }
-            Step::Wait(until) => assert!(*until > now, "a wait that is over"),
+            Step::Wait(until) => assert!(*until > now, "a wait that has ended"),
             Step::Fail(_) => {}
         }
         step
@@ -292,35 +285,31 @@ impl World {
             return;
         }
         in_flight.result = Some(match &in_flight.job {
-            Job::Load(_) => Reply::Loaded(self.stored.clone()),
+            Job::Load(_) => CallResult::Loaded(self.stored.clone()),
             Job::Swap(swap) => {
                 let version = self.stored.as_ref().map(Record::version);
                 if version == swap.expected() {
                     self.store(process, swap.record().clone());
-                    Reply::Swapped(Outcome::Stored)
+                    CallResult::Swapped(Outcome::Stored)
                 } else {
-                    Reply::Swapped(Outcome::Conflict)
+                    CallResult::Swapped(Outcome::Conflict)
                 }
             }
             Job::Remove(_) => {
                 self.previous = self.stored.take();
-                Reply::Removed
+                CallResult::Removed
             }
             Job::Refresh(refresh) => {
                 let request = refresh.operation().request();
                 let response = self.service.refresh(self.time, request.body());
-                Reply::Refreshed(response)
+                CallResult::Refreshed(response)
             }
         });
     }
 
     fn store(&mut self, _: usize, record: Record) {
         let text = record.to_exposed_json();
-        assert_eq!(
-            Record::from_json(&text).as_ref(),
-            Ok(&record),
-            "not readable"
-        );
+        assert_eq!(Record::from_json(&text).as_ref(), Ok(&record), "not readable");
         if let Some(stored) = &self.stored {
             assert!(stored.version() < record.version());
             let [old, new] = [stored, &record].map(|record| {
@@ -357,7 +346,7 @@ impl World {
         }
         let is_refresh = matches!(in_flight.job, Job::Refresh(_));
         if !matches!(fault, None | Some(Fault::Lag)) {
-            // The response is lost with the connection, and its tokens with it.
+            // The response and its tokens are lost with the connection.
             self.excused.extend(in_flight.renewed_family());
         }
         let (now, entropy) = (self.now(process), self.entropy(process));
@@ -367,7 +356,7 @@ impl World {
         match (fault, in_flight.result) {
             (Some(Fault::Abandon), _) => session.abandon(id),
             (Some(Fault::GiveUp), _) if !is_refresh => session.give_up(now, id, "timed out"),
-            (Some(Fault::Lag), Some(Reply::Loaded(_))) => {
+            (Some(Fault::Lag), Some(CallResult::Loaded(_))) => {
                 if let Job::Load(load) = in_flight.job {
                     session.handle_load(now, load, Ok::<_, String>(previous));
                 }
@@ -375,12 +364,12 @@ impl World {
             (Some(Fault::Cut | Fault::LostAck | Fault::GiveUp), _) => {
                 fail(session, now, entropy, in_flight.job);
             }
-            (_, Some(reply)) => succeed(session, now, entropy, in_flight.job, reply),
+            (_, Some(result)) => succeed(session, now, entropy, in_flight.job, result),
             (_, None) => unreachable!("the call took effect"),
         }
     }
 
-    /// Finishes a swap with a conflict that the store made up.
+    /// Finishes a swap with a conflict, although the version matches.
     pub(crate) fn conflict(&mut self, process: usize, index: usize) {
         let in_flight = self.processes[process].in_flight.remove(index);
         let now = self.now(process);
@@ -390,7 +379,7 @@ impl World {
         }
     }
 
-    /// Lets a call take effect without an acknowledgement yet: the store is slow to respond.
+    /// Lets a call take effect before it is acknowledged: the store is slow to respond.
     pub(crate) fn perform_early(&mut self, process: usize, index: usize) {
         let mut in_flight = self.processes[process].in_flight.remove(index);
         self.perform(process, &mut in_flight);
@@ -406,9 +395,7 @@ impl World {
         }
         in_flight.is_orphan = true;
         let id: JobId = in_flight.job.id();
-        self.processes[process]
-            .session
-            .give_up(now, id, "timed out");
+        self.processes[process].session.give_up(now, id, "timed out");
         self.count("calls given up");
     }
 
@@ -463,7 +450,7 @@ impl World {
                 }
             }
         }
-        panic!("the work has no end");
+        panic!("the work does not end");
     }
 
     /// Asks until there is a token or an error, without faults. Returns the error.
@@ -483,11 +470,11 @@ impl World {
                 }
             }
         }
-        panic!("a caller waits for ever");
+        panic!("a caller waits forever");
     }
 
-    /// Checks that every process gets a token that the service accepts, unless the user is lost for
-    /// a reason that no client can prevent. Returns whether the user is lost.
+    /// Checks that every process gets a token that the service accepts, unless the user has to
+    /// authorize again for a reason that no client can prevent. Returns whether that is so.
     pub(crate) fn check_user(&mut self) -> bool {
         self.settle();
         self.check_newest();
@@ -521,9 +508,7 @@ impl World {
                 Ok(token) if self.service.accepts(self.time, token.expose()) => return false,
                 Ok(token) => {
                     let now = self.now(process);
-                    self.processes[process]
-                        .session
-                        .handle_rejection(now, &token);
+                    self.processes[process].session.handle_rejection(now, &token);
                     self.pass(Duration::from_secs(120));
                 }
                 Err(SessionError::NoTokens) => {
@@ -535,7 +520,7 @@ impl World {
                 }
                 Err(SessionError::Revoked { .. }) => {
                     let known = self.processes[process].session.record();
-                    assert!(self.excuses(known), "a living user is lost:\n{self:#?}");
+                    assert!(self.excuses(known), "a valid authorization is lost:\n{self:#?}");
                     if self.is_excused() {
                         return true;
                     }
@@ -546,11 +531,11 @@ impl World {
                     let time = until.saturating_since(self.now(process));
                     self.pass(time);
                 }
-                // The store failed before the faults ended, and is asked again after a pause.
+                // The store failed before the faults ended, and is called again after a pause.
                 Err(_) => self.pass(Duration::from_secs(30)),
             }
         }
-        panic!("no token and no loss: {self:#?}");
+        panic!("neither a token nor an error: {self:#?}");
     }
 
     fn is_excused(&self) -> bool {
@@ -579,21 +564,21 @@ fn fail(session: &mut Session, now: UnixTime, entropy: u64, job: Job) {
     }
 }
 
-fn succeed(session: &mut Session, now: UnixTime, entropy: u64, job: Job, reply: Reply) {
-    match (job, reply) {
-        (Job::Load(load), Reply::Loaded(record)) => {
+fn succeed(session: &mut Session, now: UnixTime, entropy: u64, job: Job, result: CallResult) {
+    match (job, result) {
+        (Job::Load(load), CallResult::Loaded(record)) => {
             session.handle_load(now, load, Ok::<_, String>(record));
         }
-        (Job::Swap(swap), Reply::Swapped(outcome)) => {
+        (Job::Swap(swap), CallResult::Swapped(outcome)) => {
             session.handle_swap(now, swap, Ok::<_, String>(outcome));
         }
-        (Job::Remove(remove), Reply::Removed) => {
+        (Job::Remove(remove), CallResult::Removed) => {
             session.handle_remove(now, remove, Ok::<_, String>(()));
         }
-        (Job::Refresh(refresh), Reply::Refreshed(response)) => {
+        (Job::Refresh(refresh), CallResult::Refreshed(response)) => {
             let outcome = refresh.operation().parse(response).map_err(CallError::from);
             session.handle_refresh(now, entropy, refresh, outcome);
         }
-        (job, reply) => unreachable!("{job:?} {reply:?}"),
+        (job, result) => unreachable!("{job:?} {result:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The command line and the environment.
+//! Parses the command line and the environment.
 
 use std::{env, path::PathBuf};
 
@@ -8,23 +8,23 @@ use lexopt::{Arg, Error, Parser, ValueExt as _};
 
 pub(crate) const HELP: &str = "\
 Logs in with Dropbox Sign and prints each step. Without options it needs no account and no network:
-it starts a sandbox of the service on this machine and plays the user.
+it starts a sandbox of the service on this machine and approves on behalf of the user.
 
 Usage: cargo run --example login -- [OPTIONS]
 
 Options:
       --transport NAME  The adapter that sends the requests: hyper or ureq [default: hyper]
-      --browser         Open the authorize page in a browser, where you decide
+      --browser         Open the authorize page in a browser, where you approve or deny
       --live            Use the real service
       --sandbox URL     Use a running sandbox (cargo run --example sandbox -- --port 8080)
       --save DIR        Keep the session in this folder; the next run needs no login
   -h, --help            Print this help
 
---live takes the credentials of an app from the environment variables DROPBOX_SIGN_CLIENT_ID and
-DROPBOX_SIGN_CLIENT_SECRET. The settings of the app (sign.dropbox.com, Settings, API) must have the
-OAuth callback http://127.0.0.1:8754/callback.
+--live reads the credentials of an app from the environment variables DROPBOX_SIGN_CLIENT_ID and
+DROPBOX_SIGN_CLIENT_SECRET. The OAuth callback in the settings of the app (sign.dropbox.com,
+Settings, API) must be http://127.0.0.1:8754/callback.
 
-NO_COLOR turns colors off. The exit code is 0 after a login, 1 after a failure, 2 after wrong usage.
+NO_COLOR turns colors off. Exit codes: 0 success, 1 failure, 2 invalid command line.
 ";
 
 /// The port of the callback with `--live`.
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Sends requests with the ureq adapter instead of hyper.
     pub(crate) uses_ureq: bool,
     pub(crate) browser: bool,
-    /// The app at the service, or `None` if this program starts a sandbox.
+    /// The app, or `None` if this program starts a sandbox.
     pub(crate) app: Option<App>,
     /// The port of the callback, or 0 for a free one.
     pub(crate) port: u16,
@@ -66,7 +66,7 @@ pub(crate) fn parse() -> Result<Option<Options>, Error> {
         }
     }
     match (live, sandbox) {
-        (true, Some(_)) => return Err("--live and --sandbox exclude each other".into()),
+        (true, Some(_)) => return Err("--live and --sandbox cannot be used together".into()),
         (true, None) => {
             options.app = Some(live_app()?);
             options.port = LIVE_PORT;
@@ -83,7 +83,7 @@ fn sandbox_app(url: &str) -> Result<App, Error> {
 }
 
 fn live_app() -> Result<App, Error> {
-    // The error of a variable that is not UTF-8 would show its value.
+    // The error for a variable that is not UTF-8 is not shown: it contains the value.
     let variable = |name| env::var(name).map_err(|_| format!("--live: {name} is not set"));
     let id = variable("DROPBOX_SIGN_CLIENT_ID")?;
     let secret = variable("DROPBOX_SIGN_CLIENT_SECRET")?;

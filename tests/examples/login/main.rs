@@ -1,7 +1,8 @@
 //! Logs in with Dropbox Sign and prints each step: `cargo run --example login`.
 //!
-//! Without options it starts a sandbox of the service on this machine and plays the user; `--help`
-//! lists the options. The login itself is in [`with_hyper`] and, blocking, in [`with_ureq`].
+//! Without options it starts a sandbox of the service on this machine and approves on behalf of the
+//! user. `--help` lists the options. The login is in [`with_hyper`] (async) and [`with_ureq`]
+//! (blocking).
 
 mod arguments;
 mod callback;
@@ -35,7 +36,7 @@ fn run() -> Result<(), Failure> {
     let Some(options) = arguments::parse()? else {
         return print(arguments::HELP);
     };
-    // The sandbox runs until the end of this function.
+    // The sandbox stops when it is dropped at the end of this function.
     let (app, sandbox) = if let Some(app) = options.app {
         (app, None)
     } else {
@@ -44,7 +45,7 @@ fn run() -> Result<(), Failure> {
     };
     let login = Login {
         app,
-        plays_user: sandbox.is_some() && !options.browser,
+        approves_automatically: sandbox.is_some() && !options.browser,
         opens_browser: options.browser,
         port: options.port,
         save: options.save,
@@ -59,7 +60,7 @@ fn run() -> Result<(), Failure> {
     step("Account", format_args!("{email} ({id})"))
 }
 
-/// Returns the account of the stored session or, after a login, of a new one.
+/// Logs in unless there is a stored session, and returns the account. Uses the async adapter.
 async fn with_hyper(login: Login) -> Result<Account, Failure> {
     use dropbox_sign_oauth_hyper::{Blocking, FileStore, MemoryStore, Sessions, Transport};
 
@@ -74,14 +75,14 @@ async fn with_hyper(login: Login) -> Result<Account, Failure> {
         None => Sessions::new(app.clone(), transport.clone(), MemoryStore::default()),
     };
 
-    // A web application has a session for each user, under the id of the user. Here the client id
-    // keeps sessions of the sandbox and of the real service apart.
+    // A web application has one session per user, and uses the user's id as the key. Here the key
+    // is the client id, so that sessions of the sandbox and of the real service are separate.
     let session = sessions.get(app.client_id());
     let account = session.send(|token| app.account(token)).await;
     let account = if let Some(account) = of_stored_session(account)? {
         account
     } else {
-        // The wait for the user blocks.
+        // Waiting for the user blocks the thread.
         let code = tokio::task::spawn_blocking(move || login.authorize()).await??;
         let tokens = transport.send(app.generate(code)).await?;
         step("Tokens", "received for the code, with hyper")?;
@@ -89,12 +90,12 @@ async fn with_hyper(login: Login) -> Result<Account, Failure> {
         step("Session", "stored; its tokens are refreshed when due")?;
         session.send(|token| app.account(token)).await?
     };
-    // Before the program ends: new tokens may not be stored yet.
+    // Before the program ends, wait until new tokens are stored.
     sessions.flush().await?;
     Ok(account)
 }
 
-/// [`with_hyper`] without async.
+/// The same as [`with_hyper`], with the blocking adapter.
 fn with_ureq(login: &Login) -> Result<Account, Failure> {
     use dropbox_sign_oauth_ureq::{FileStore, MemoryStore, Sessions, Transport};
 
@@ -124,18 +125,11 @@ fn with_ureq(login: &Login) -> Result<Account, Failure> {
     Ok(account)
 }
 
-/// Starts a sandbox that takes the place of the one of the last run.
+/// Starts a sandbox that accepts the stored tokens of the previous run.
 fn start_sandbox(approves: bool, save: Option<&Path>) -> Result<Sandbox, Failure> {
     let builder = Sandbox::builder();
-    let sandbox = if approves {
-        builder.automatic().start()?
-    } else {
-        builder.start()?
-    };
-    step(
-        "Sandbox",
-        format!("started at {} in place of Dropbox Sign", sandbox.base_url()),
-    )?;
+    let sandbox = if approves { builder.automatic().start()? } else { builder.start()? };
+    step("Sandbox", format!("started at {} instead of Dropbox Sign", sandbox.base_url()))?;
     if let Some(folder) = save {
         let store = FileStore::open(folder)?;
         if let Some(record) = store.load(sandbox.client_id())? {
@@ -147,7 +141,7 @@ fn start_sandbox(approves: bool, save: Option<&Path>) -> Result<Sandbox, Failure
     Ok(sandbox)
 }
 
-/// Returns the account of a stored session, or `None` if there is none and the user has to log in.
+/// Returns the account of the stored session, or `None` if the user must log in.
 fn of_stored_session(
     account: Result<Account, SendError<CallError>>,
 ) -> Result<Option<Account>, Failure> {
@@ -164,10 +158,10 @@ fn of_stored_session(
     }
 }
 
-/// How the user of this program logs in.
+/// The settings of a login.
 struct Login {
     app: App,
-    plays_user: bool,
+    approves_automatically: bool,
     opens_browser: bool,
     /// The port of the callback, or 0 for a free one.
     port: u16,
@@ -175,15 +169,15 @@ struct Login {
 }
 
 impl Login {
-    /// Sends the user to the authorize page and waits for the callback.
+    /// Opens or shows the authorize page, and waits for the callback.
     fn authorize(&self) -> Result<AuthorizationCode, Failure> {
         let (listener, redirect_uri) = callback::bind(self.port)?;
         // A web application keeps the state in the user's browser session.
         let state = State::random();
         let url = self.app.authorize_url_with_redirect(&state, &redirect_uri);
         let decision = callback::listen(listener, &self.app, &state);
-        if self.plays_user {
-            step("Authorize", "this program plays the user and approves")?;
+        if self.approves_automatically {
+            step("Authorize", "approved on behalf of the user")?;
             // The page redirects to the callback.
             let browser = Agent::config_builder().proxy(None).build().new_agent();
             browser.get(&url).call()?;
@@ -200,7 +194,7 @@ impl Login {
     }
 }
 
-/// Tries to open a page in the browser. If that fails, the user opens the URL on the screen.
+/// Tries to open a page in the browser. If this fails, the user can open the printed URL.
 fn open_browser(url: &str) {
     let (program, arguments) = match env::consts::OS {
         "macos" => ("open", None),

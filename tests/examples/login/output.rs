@@ -1,4 +1,4 @@
-//! What the user sees: a line for each step, and errors.
+//! Prints the steps of the login, and errors.
 
 use std::{
     fmt::{Display, Write as _},
@@ -17,20 +17,20 @@ use crate::Failure;
 const LABEL: Style = AnsiColor::Green.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default();
 
-/// Prints a line about a step. The caller passes no secrets.
+/// Prints one line about a step. `text` must not contain secrets.
 pub(crate) fn step(label: &str, text: impl Display) -> Result<(), Failure> {
     let text = one_line(text);
     print(format_args!("{LABEL}{label:>9}{LABEL:#} {text}\n"))
 }
 
-/// Prints text, without its colors if the terminal has none or `NO_COLOR` is set.
+/// Prints text. Colors are removed if the terminal has none or `NO_COLOR` is set.
 pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
     write!(out, "{text}")?;
     Ok(out.flush()?)
 }
 
-/// Prints an error with its sources and what to do about it, and returns the exit code.
+/// Prints an error with its sources and remedy, and returns the exit code.
 pub(crate) fn report(failure: &Failure) -> ExitCode {
     let mut message = failure.to_string();
     let is_usage = failure.is::<lexopt::Error>();
@@ -62,7 +62,7 @@ fn remedy(failure: &Failure) -> Option<Remedy> {
         })
 }
 
-/// Replaces control characters: a server could send some that change the terminal.
+/// Replaces control characters, because a server could use them to change the terminal.
 fn one_line(text: impl Display) -> String {
     text.to_string().replace(char::is_control, " ")
 }

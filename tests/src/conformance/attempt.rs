@@ -42,14 +42,7 @@ pub(super) struct Call {
 
 impl Call {
     fn ended(ending: Ending, elapsed: Duration) -> Self {
-        Self {
-            ending,
-            elapsed,
-            texts: Vec::new(),
-            wrong_tokens: false,
-            wait: None,
-            replay: None,
-        }
+        Self { ending, elapsed, texts: Vec::new(), wrong_tokens: false, wait: None, replay: None }
     }
 
     fn read(
@@ -73,10 +66,7 @@ impl Call {
                         CallError::NotSent(_) | CallError::Answered(_) => None,
                     },
                     texts: texts(&error),
-                    ..Self::ended(
-                        outcome.map_or(Ending::Unclassified, Ending::Outcome),
-                        elapsed,
-                    )
+                    ..Self::ended(outcome.map_or(Ending::Unclassified, Ending::Outcome), elapsed)
                 }
             }
         }
@@ -136,10 +126,8 @@ where
             for (index, operation) in order.operations.into_iter().enumerate() {
                 rest(index, order.idle);
                 let begin = Instant::now();
-                let patience = order
-                    .gives_up_after
-                    .filter(|_| index == last)
-                    .unwrap_or(Duration::MAX);
+                let patience =
+                    order.gives_up_after.filter(|_| index == last).unwrap_or(Duration::MAX);
                 let call = match timeout(patience, send(operation)).await {
                     Ok(result) => Call::read(result, begin.elapsed(), &order.canaries),
                     Err(_) => Call::ended(Ending::Outcome(Outcome::Unknown), begin.elapsed()),

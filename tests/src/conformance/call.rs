@@ -18,6 +18,7 @@ pub struct Setup {
     pub(super) connect_timeout: Duration,
     pub(super) resolution: Resolution,
     pub(super) http2: bool,
+    pub(super) proxy: Option<String>,
 }
 
 impl Setup {
@@ -57,6 +58,13 @@ impl Setup {
     #[must_use]
     pub fn http2(&self) -> bool {
         self.http2
+    }
+
+    /// The URI of the proxy that the client must use: none unless the run is
+    /// [with a proxy](super::Conformance::with_proxy).
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 }
 

@@ -46,10 +46,7 @@ impl Canaries {
     /// The same, for a server that plays these scripts.
     pub(super) fn sent_by(self, scripts: &[Script]) -> Self {
         let sends = |script: &Script| script.sends(&self.refresh_token);
-        Self {
-            sends_refresh_token: scripts.iter().any(sends),
-            ..self
-        }
+        Self { sends_refresh_token: scripts.iter().any(sends), ..self }
     }
 
     fn named(&self) -> [(&'static str, &str); 6] {
@@ -76,19 +73,14 @@ impl Canaries {
     /// Returns every text by which a secret would show.
     pub(super) fn needles(&self) -> Vec<Needle> {
         let needle = |secret, text: String| Needle { secret, text };
-        let plain = self
-            .named()
-            .map(|(secret, value)| needle(secret, value.into()));
+        let plain = self.named().map(|(secret, value)| needle(secret, value.into()));
         // Some types print bytes as numbers.
         let numbers = self.named().map(|(secret, value)| {
             let bytes = format!("{:?}", value.as_bytes());
             needle(secret, bytes.trim_matches(['[', ']']).into())
         });
         let basic = [
-            (
-                "client_secret",
-                format!("{CLIENT_ID}:{}", self.client_secret),
-            ),
+            ("client_secret", format!("{CLIENT_ID}:{}", self.client_secret)),
             ("api_key", format!("{}:", self.api_key)),
         ];
         let basic = basic.map(|(secret, pair)| needle(secret, BASE64_STANDARD.encode(pair)));

@@ -27,10 +27,8 @@ pub(super) fn records() -> usize {
     LISTENER.records.load(Relaxed)
 }
 
-static LISTENER: Listener = Listener {
-    watches: Mutex::new(Vec::new()),
-    records: AtomicUsize::new(0),
-};
+static LISTENER: Listener =
+    Listener { watches: Mutex::new(Vec::new()), records: AtomicUsize::new(0) };
 
 struct Listener {
     watches: Mutex<Vec<(u64, Watched)>>,
@@ -86,9 +84,7 @@ impl Watch {
     pub(super) fn found(&self) -> Vec<&'static str> {
         let watches = LISTENER.watches();
         let mut own = watches.iter().filter(|(id, _)| *id == self.0);
-        own.next()
-            .map(|(_, watched)| watched.found.clone())
-            .unwrap_or_default()
+        own.next().map(|(_, watched)| watched.found.clone()).unwrap_or_default()
     }
 }
 

@@ -36,13 +36,15 @@
 //! # }
 //! ```
 //!
-//! [`Conformance::with_resolver`] and [`Conformance::with_http2`] add cases for clients that have a
-//! configurable resolver or speak HTTP/2. [`Conformance::allow`] accepts a known divergence.
+//! [`Conformance::with_resolver`], [`Conformance::with_proxy`] and [`Conformance::with_http2`] add
+//! cases for clients that have a configurable resolver or proxy, or speak HTTP/2.
+//! [`Conformance::allow`] accepts a known divergence.
 //!
 //! # Checks
 //! Each case has one right outcome, or a few. Besides:
 //! - The server receives at most one request per call (a second one of a refresh whose pooled
-//!   connection was closed), none at a redirect's target, and none of a call that is *not sent*.
+//!   connection was closed), none at a redirect's target or past a proxy, and none of a call that is
+//!   *not sent*.
 //! - A call ends by its deadline, or by the connect timeout if no connection is established, plus a
 //!   fifth of that, plus a fixed allowance for the scheduling of threads.
 //! - The client reads at most the limit and one buffer. The server counts the bytes that the system
@@ -64,7 +66,9 @@ mod logs;
 mod report;
 mod run;
 mod stage;
+mod torture;
 
 pub use call::{Setup, TokenOperation};
 pub use report::{Ending, Place, Report, Row, Verdict, Violation};
 pub use run::Conformance;
+pub use torture::torture;

@@ -97,8 +97,9 @@ pub enum Violation {
     NotSentButReceived,
     /// The server received this many requests, more than the calls allow.
     Requests(usize),
-    /// The client connected to the target of a redirect.
-    RedirectFollowed,
+    /// The client connected to a server that must not be called: it followed a redirect, or bypassed
+    /// a proxy.
+    WrongServer,
     /// The call took longer than this.
     Late(Duration),
     /// The client read at least this many bytes, more than the limit and a buffer.
@@ -131,9 +132,7 @@ pub enum Place {
 impl Report {
     /// Returns the rows of failed cases.
     pub fn failures(&self) -> impl Iterator<Item = &Row> {
-        self.rows
-            .iter()
-            .filter(|row| matches!(row.verdict, Verdict::Failed(_)))
+        self.rows.iter().filter(|row| matches!(row.verdict, Verdict::Failed(_)))
     }
 
     /// Returns the row of a case.
@@ -149,12 +148,7 @@ impl Report {
     #[track_caller]
     pub fn assert_conforms(&self) {
         let failures: Vec<&Row> = self.failures().collect();
-        assert!(
-            failures.is_empty(),
-            "{}\n\n{}",
-            Summary(self),
-            Table(&failures)
-        );
+        assert!(failures.is_empty(), "{}\n\n{}", Summary(self), Table(&failures));
     }
 
     fn count(&self, verdict: impl Fn(&Verdict) -> bool) -> usize {
@@ -249,9 +243,8 @@ struct Table<'a>(&'a [&'a Row]);
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEAD: [&str; 8] = [
-            "group", "case", "expected", "got", "POSTs", "bytes", "time", "verdict",
-        ];
+        const HEAD: [&str; 8] =
+            ["group", "case", "expected", "got", "POSTs", "bytes", "time", "verdict"];
         const NUMBERS_FROM: usize = 4;
         const LAST: usize = HEAD.len() - 1;
 

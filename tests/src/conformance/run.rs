@@ -58,6 +58,7 @@ pub struct Conformance {
     transport: String,
     resolver: bool,
     http2: bool,
+    proxy: bool,
     groups: Option<Vec<Group>>,
     allowed: Vec<(String, Outcome)>,
 }
@@ -69,6 +70,7 @@ impl Conformance {
             transport: transport.into(),
             resolver: false,
             http2: false,
+            proxy: false,
             groups: None,
             allowed: Vec::new(),
         }
@@ -77,26 +79,22 @@ impl Conformance {
     /// Adds the cases of names that do not resolve. The clients must use a resolver as
     /// [`Setup::resolution`] says.
     pub fn with_resolver(self) -> Self {
-        Self {
-            resolver: true,
-            ..self
-        }
+        Self { resolver: true, ..self }
     }
 
     /// Adds the cases of HTTP/2. The clients must speak it where [`Setup::http2`] says so.
     pub fn with_http2(self) -> Self {
-        Self {
-            http2: true,
-            ..self
-        }
+        Self { http2: true, ..self }
+    }
+
+    /// Adds the cases of proxies. The clients must use the one that [`Setup::proxy`] names.
+    pub fn with_proxy(self) -> Self {
+        Self { proxy: true, ..self }
     }
 
     /// Runs only these groups.
     pub fn only(self, groups: &[Group]) -> Self {
-        Self {
-            groups: Some(groups.to_vec()),
-            ..self
-        }
+        Self { groups: Some(groups.to_vec()), ..self }
     }
 
     /// Allows a case to end in an outcome that is not right. The report shows such cases, and
@@ -140,10 +138,7 @@ impl Conformance {
         let mut cases = cases();
         let names: HashSet<_> = cases.iter().map(|case| case.name).collect();
         for (case, _) in &self.allowed {
-            assert!(
-                names.contains(&**case),
-                "there is no case `{case}` to allow"
-            );
+            assert!(names.contains(&**case), "there is no case `{case}` to allow");
         }
         if let Some(groups) = &self.groups {
             cases.retain(|case| groups.contains(&case.group));
@@ -180,10 +175,13 @@ impl Conformance {
 
     /// Returns why a case cannot be run.
     fn obstacle(&self, case: &Case, is_async: bool) -> Option<&'static str> {
-        if matches!(case.origin, Origin::Unresolved(_)) && !self.resolver {
+        let resolves = matches!(case.origin, Origin::Unresolved(_) | Origin::Localhost);
+        if resolves && !self.resolver {
             Some("the transport has no configurable resolver")
         } else if case.origin == Origin::Http2 && !self.http2 {
             Some("the transport does not speak HTTP/2")
+        } else if case.group == Group::Proxy && !self.proxy {
+            Some("the transport has no setting for a proxy")
         } else if case.gives_up && !is_async {
             Some("a blocking call cannot be dropped")
         } else {
@@ -228,16 +226,16 @@ impl Runner {
         let needles = canaries.needles();
         let values = canaries.values();
         let trap = Trap::set(case, &values).expect("a port for the redirect's target");
-        let values = values.with("trap", trap.base());
+        let values = values.with("trap", trap.base()).with("target", trap.address());
         let watch = Watch::begin(needles.clone());
         for variation in 0.. {
             let Some(scripts) = case.play.variation(variation, &values) else {
                 break;
             };
             let canaries = canaries.clone().sent_by(&scripts);
-            let stage = Stage::set(case.origin, scripts, &self.certificates);
+            let stage = Stage::set(case.origin, scripts, &self.certificates, &trap);
             let stage = stage.expect("an address for the case");
-            let setup = self.setup(case);
+            let setup = self.setup(case, &stage);
             let order = Order {
                 operations: canaries.operations(stage.base(), case.calls),
                 gives_up_after: case.gives_up.then_some(PATIENCE_OF_A_CALLER),
@@ -258,7 +256,7 @@ impl Runner {
             judge_result(case, &call, &earlier, &mut violations);
             self.judge_traffic(case, &call.ending, stage.tally(), &mut violations);
             if trap.is_sprung() {
-                violations.push(Violation::RedirectFollowed);
+                violations.push(Violation::WrongServer);
             }
             if call.elapsed > limit {
                 violations.push(Violation::Late(limit));
@@ -272,18 +270,11 @@ impl Runner {
         row
     }
 
-    fn setup(&self, case: &Case) -> Setup {
+    fn setup(&self, case: &Case, stage: &Stage) -> Setup {
         let (connect_timeout, deadline) = if is_about_connecting(case) {
-            (
-                SHORT_DEADLINE,
-                SHORT_DEADLINE * DEADLINE_PER_CONNECT_TIMEOUT,
-            )
+            (SHORT_DEADLINE, SHORT_DEADLINE * DEADLINE_PER_CONNECT_TIMEOUT)
         } else {
-            let deadline = if case.waits {
-                SHORT_DEADLINE
-            } else {
-                LONG_DEADLINE
-            };
+            let deadline = if case.waits { SHORT_DEADLINE } else { LONG_DEADLINE };
             // The connect timeout must not end these calls.
             (deadline, deadline)
         };
@@ -293,9 +284,11 @@ impl Runner {
             connect_timeout,
             resolution: match case.origin {
                 Origin::Unresolved(resolution) => resolution,
+                Origin::Localhost => Resolution::Elsewhere,
                 _ => Resolution::System,
             },
             http2: case.origin == Origin::Http2,
+            proxy: stage.proxy().map(str::to_owned),
         }
     }
 
@@ -323,7 +316,7 @@ impl Runner {
 
 /// Returns whether only the connect timeout ends the call.
 fn is_about_connecting(case: &Case) -> bool {
-    case.group == Group::Connect && case.waits
+    matches!(case.group, Group::Connect | Group::Proxy) && case.waits
 }
 
 /// Returns the longest accepted duration of a call whose limit is `limit`.
@@ -336,9 +329,7 @@ fn judge_result(case: &Case, call: &Call, earlier: &[Call], violations: &mut Vec
     if !is_right(&call.ending, case.expected) {
         violations.push(Violation::Outcome);
     }
-    let failed = earlier
-        .iter()
-        .find(|call| !is_right(&call.ending, &[Outcome::Ok]));
+    let failed = earlier.iter().find(|call| !is_right(&call.ending, &[Outcome::Ok]));
     violations.extend(failed.map(|call| Violation::EarlierCall(call.ending.clone())));
     if call.wrong_tokens || earlier.iter().any(|call| call.wrong_tokens) {
         violations.push(Violation::WrongTokens);
@@ -379,9 +370,7 @@ fn judge_secrets(
         let found = needles.iter().filter(|needle| needle.is_in(text));
         found.map(|needle| Violation::Leak(needle.secret, *place))
     });
-    let logged = logged
-        .iter()
-        .map(|secret| Violation::Leak(secret, Place::Log));
+    let logged = logged.iter().map(|secret| Violation::Leak(secret, Place::Log));
     for leak in shown.chain(logged) {
         if !violations.contains(&leak) {
             violations.push(leak);

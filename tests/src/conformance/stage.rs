@@ -1,10 +1,6 @@
 //! Sets up the servers of a case.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::{any::Any, io, net::Ipv4Addr, sync::Arc};
 
 use rustls::{ServerConfig, pki_types::CertificateDer};
 
@@ -62,10 +58,7 @@ impl Trap {
         let response = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
                       Content-Length: {length}\r\n\r\n{\"access_token\":\"{access_token}\"}";
         let script = Script::new().read_request().send(response).render(values);
-        let server = case
-            .has_trap
-            .then(|| Peer::start([script], None))
-            .transpose()?;
+        let server = case.has_trap.then(|| Peer::start([script], None)).transpose()?;
         Ok(Self(server))
     }
 
@@ -73,25 +66,23 @@ impl Trap {
         self.0.as_ref().map(Peer::http).unwrap_or_default()
     }
 
+    pub(super) fn address(&self) -> String {
+        let address = self.0.as_ref().map(Peer::address);
+        address.map(|it| it.to_string()).unwrap_or_default()
+    }
+
     pub(super) fn is_sprung(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|peer| peer.tally().connections > 0)
+        self.0.as_ref().is_some_and(|peer| peer.tally().connections > 0)
     }
 }
 
 /// Where the calls of a case go.
 pub(super) struct Stage {
     base: String,
-    target: Target,
-}
-
-/// Keeps a target alive.
-enum Target {
-    Peer(Peer),
-    Closed { _port: ClosedPort },
-    Hole { _hole: BlackHole },
-    None,
+    proxy: Option<String>,
+    peer: Option<Peer>,
+    /// An address at which connecting fails.
+    _address: Option<Box<dyn Any + Send>>,
 }
 
 impl Stage {
@@ -99,54 +90,76 @@ impl Stage {
         origin: Origin,
         scripts: Vec<Script>,
         certificates: &Certificates,
+        trap: &Trap,
     ) -> io::Result<Self> {
-        let peer = |base: fn(SocketAddr) -> String, tls| {
-            let peer = Peer::start(scripts, tls)?;
-            io::Result::Ok((base(peer.address()), Target::Peer(peer)))
+        let (tls, base): (_, fn(&Peer) -> String) = match origin {
+            Origin::Https(leaf) => (Some(certificates.of(leaf)), Peer::https),
+            Origin::HttpsUntrusted => (Some(Arc::clone(&certificates.untrusted)), Peer::https),
+            Origin::Http2 => (Some(Arc::clone(&certificates.http2)), Peer::https),
+            Origin::HttpsWithoutTls => (None, Peer::https),
+            Origin::NotLoopback => (None, not_loopback),
+            Origin::Localhost => (None, localhost),
+            Origin::Proxy(_) => (Some(certificates.of(Leaf::Valid)), Peer::http),
+            _ => (None, Peer::http),
         };
-        let (base, target) = match origin {
-            Origin::Http => peer(http, None)?,
-            Origin::Https(leaf) => peer(https, Some(certificates.of(leaf)))?,
-            Origin::HttpsUntrusted => peer(https, Some(Arc::clone(&certificates.untrusted)))?,
-            Origin::Http2 => peer(https, Some(Arc::clone(&certificates.http2)))?,
-            Origin::HttpsWithoutTls => peer(https, None)?,
-            Origin::Refused => {
-                let port = ClosedPort::bind()?;
-                (http(port.address()), Target::Closed { _port: port })
-            }
+        let behind_proxy = || format!("https://{}", trap.address());
+        let (mut proxy, mut peer) = (None, None);
+        let mut address: Option<Box<dyn Any + Send>> = None;
+        let base = match origin {
+            // A name that is reserved for examples and does not resolve.
+            Origin::Unresolved(_) => "https://sign.example".into(),
             Origin::BlackHole => {
                 let hole = BlackHole::bind()?;
-                (http(hole.address()), Target::Hole { _hole: hole })
+                let base = format!("http://{}", hole.address());
+                address = Some(Box::new(hole));
+                base
             }
-            // A name that is reserved for examples and does not resolve.
-            Origin::Unresolved(_) => ("https://sign.example".into(), Target::None),
-            Origin::NotLoopback => peer(not_loopback, None)?,
+            Origin::Refused | Origin::ProxyRefused(_) => {
+                let port = ClosedPort::bind()?;
+                let base = format!("http://{}", port.address());
+                if let Origin::ProxyRefused(uri) = origin {
+                    proxy = Some(format!("{uri}{}", port.address()));
+                }
+                address = Some(Box::new(port));
+                proxy.as_ref().map_or(base, |_| behind_proxy())
+            }
+            _ => {
+                let peer = peer.insert(Peer::start(scripts, tls)?);
+                match origin {
+                    Origin::Proxy(uri) => {
+                        proxy = Some(format!("{uri}{}", peer.address()));
+                        behind_proxy()
+                    }
+                    Origin::ProxyToHttp => {
+                        proxy = Some(peer.http());
+                        trap.base()
+                    }
+                    _ => base(peer),
+                }
+            }
         };
-        Ok(Self { base, target })
+        Ok(Self { base, proxy, peer, _address: address })
     }
 
     pub(super) fn base(&self) -> &str {
         &self.base
     }
 
-    pub(super) fn tally(&self) -> Tally {
-        match &self.target {
-            Target::Peer(peer) => peer.tally(),
-            Target::Closed { .. } | Target::Hole { .. } | Target::None => Tally::default(),
-        }
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
-}
 
-fn http(address: SocketAddr) -> String {
-    format!("http://{address}")
+    pub(super) fn tally(&self) -> Tally {
+        self.peer.as_ref().map(Peer::tally).unwrap_or_default()
+    }
 }
 
 /// An address that is not of the loopback range but reaches this machine: a request is counted, and
 /// nothing leaves the machine.
-fn not_loopback(address: SocketAddr) -> String {
-    http((Ipv4Addr::UNSPECIFIED, address.port()).into())
+fn not_loopback(peer: &Peer) -> String {
+    format!("http://{}:{}", Ipv4Addr::UNSPECIFIED, peer.address().port())
 }
 
-fn https(address: SocketAddr) -> String {
-    format!("https://{address}")
+fn localhost(peer: &Peer) -> String {
+    format!("http://localhost:{}", peer.address().port())
 }

@@ -1,6 +1,10 @@
 //! One row of the list: what is done to a transport, and what is right.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, ToSocketAddrs},
+    time::Duration,
+};
 
 use super::outcome::Outcome;
 use crate::{
@@ -41,6 +45,7 @@ pub struct Case {
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Group {
     Connect,
+    Proxy,
     Exchange,
     Head,
     Body,
@@ -77,6 +82,16 @@ pub enum Origin {
     Unresolved(Resolution),
     /// A peer over plain HTTP, at an address that is not of the loopback range.
     NotLoopback,
+    /// A peer over plain HTTP, at a name that resolves to such an address.
+    Localhost,
+    /// A server over TLS, through a peer that plays both the proxy and the server. This is the
+    /// proxy's URI up to its address, as in `http://user:password@`. The server's own address must
+    /// not be called.
+    Proxy(&'static str),
+    /// A server over plain HTTP, through a peer that plays both.
+    ProxyToHttp,
+    /// A server over TLS, through a proxy at a port on which nothing listens.
+    ProxyRefused(&'static str),
 }
 
 /// How a client's resolver responds.
@@ -88,6 +103,23 @@ pub enum Resolution {
     NotFound,
     /// Never.
     Hangs,
+    /// With an address that is not of the loopback range but reaches this machine.
+    Elsewhere,
+}
+
+impl Resolution {
+    /// Returns the resolver's result for `host`, or `None` if it never returns.
+    #[must_use]
+    pub fn addresses(self, host: &str) -> Option<io::Result<Vec<IpAddr>>> {
+        Some(match self {
+            Self::Hangs => return None,
+            Self::System => (host, 0)
+                .to_socket_addrs()
+                .map(|addresses| addresses.map(|address| address.ip()).collect()),
+            Self::NotFound => Err(io::Error::new(io::ErrorKind::NotFound, "no such name")),
+            Self::Elsewhere => Ok(vec![Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()]),
+        })
+    }
 }
 
 /// What a call requests.

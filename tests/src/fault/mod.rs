@@ -5,7 +5,7 @@
 
 mod case;
 mod cases;
-mod http2;
+pub mod http2;
 mod outcome;
 
 pub use case::{Case, Detail, Group, Kind, Origin, Play, Resolution};

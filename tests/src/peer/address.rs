@@ -24,10 +24,7 @@ impl ClosedPort {
     /// If there is none.
     pub fn bind() -> io::Result<Self> {
         let socket = bound()?;
-        Ok(Self {
-            address: address(&socket)?,
-            _socket: socket,
-        })
+        Ok(Self { address: address(&socket)?, _socket: socket })
     }
 
     /// The address that refuses connections.
@@ -65,11 +62,7 @@ impl BlackHole {
             match TcpStream::connect_timeout(&address, LOST) {
                 Ok(stream) => queued.push(stream),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Ok(Self {
-                        address,
-                        _listener: listener,
-                        _queued: queued,
-                    });
+                    return Ok(Self { address, _listener: listener, _queued: queued });
                 }
                 Err(error) => return Err(error),
             }

@@ -22,6 +22,7 @@ mod address;
 mod requests;
 mod script;
 mod server;
+mod wire;
 
 pub use address::{BlackHole, ClosedPort};
 pub use script::{Script, Values};

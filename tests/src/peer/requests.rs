@@ -8,7 +8,7 @@ pub(super) struct Requests {
     parser: Parser,
     /// Bytes that are not parsed yet.
     pending: Vec<u8>,
-    /// Requests whose first bytes were seen.
+    /// Requests whose first bytes were seen. Those of tunnels (`CONNECT`) do not count.
     pub(super) begun: usize,
     /// Those of them that are POSTs.
     pub(super) posts: usize,
@@ -16,6 +16,8 @@ pub(super) struct Requests {
     pub(super) heads: usize,
     /// Requests that are complete.
     pub(super) complete: usize,
+    /// The last complete head.
+    pub(super) head: Vec<u8>,
     /// The body of the request that is being read, or of the last one.
     pub(super) body: Vec<u8>,
 }
@@ -36,6 +38,7 @@ enum Parser {
 }
 
 const POST: &[u8] = b"POST ";
+const CONNECT: &[u8] = b"CONNE";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -58,6 +61,7 @@ impl Requests {
             posts: 0,
             heads: 0,
             complete: 0,
+            head: Vec::new(),
             body: Vec::new(),
         }
     }
@@ -67,7 +71,10 @@ impl Requests {
         while let Some((consumed, next)) = self.step() {
             let consumed = self.pending.drain(..consumed);
             match self.parser {
-                Parser::Head { .. } => self.body.clear(),
+                Parser::Head { begun: true } => {
+                    self.head = consumed.collect();
+                    self.body.clear();
+                }
                 Parser::Body { .. } => self.body.extend(consumed),
                 _ => {}
             }
@@ -90,7 +97,7 @@ impl Requests {
                 if pending.len() < POST.len() {
                     return None;
                 }
-                self.begun += 1;
+                self.begun += usize::from(!pending.starts_with(CONNECT));
                 self.posts += usize::from(pending.starts_with(POST));
                 Some((0, Parser::Head { begun: true }))
             }
@@ -149,9 +156,7 @@ impl Requests {
             return Parser::Chunked;
         }
         let length = value("content-length:").and_then(|value| value.parse().ok());
-        Parser::Body {
-            left: length.unwrap_or(0),
-        }
+        Parser::Body { left: length.unwrap_or(0) }
     }
 }
 
@@ -164,12 +169,7 @@ mod tests {
         let mut counts = [1, 2, 7, bytes.len().max(1)].map(|chunk| {
             let mut requests = Requests::new(Protocol::Http1);
             bytes.chunks(chunk).for_each(|chunk| requests.feed(chunk));
-            (
-                requests.begun,
-                requests.posts,
-                requests.heads,
-                requests.complete,
-            )
+            (requests.begun, requests.posts, requests.heads, requests.complete)
         });
         counts.sort_unstable();
         assert_eq!(counts.first(), counts.last());
@@ -183,14 +183,8 @@ mod tests {
             ("POST", (0, 0, 0, 0)),
             ("POST /", (1, 1, 0, 0)),
             ("\u{16}\u{3}\u{1}POST / HTTP/1.1\r\n\r\n", (0, 0, 0, 0)),
-            (
-                "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n12",
-                (1, 1, 1, 0),
-            ),
-            (
-                "POST / HTTP/1.1\r\ncontent-length:3\r\n\r\n123GET / HTTP/1.1\r\n\r\n",
-                (2, 1, 2, 2),
-            ),
+            ("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n12", (1, 1, 1, 0)),
+            ("POST / HTTP/1.1\r\ncontent-length:3\r\n\r\n123GET / HTTP/1.1\r\n\r\n", (2, 1, 2, 2)),
             (
                 "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nPOS\r\n0\r\n\r\nPOST /",
                 (2, 2, 1, 1),

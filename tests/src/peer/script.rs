@@ -12,6 +12,8 @@ use std::time::Duration;
 #[must_use = "a script does nothing until a peer plays it"]
 pub struct Script {
     pub(super) protocol: Protocol,
+    pub(super) without_tls: bool,
+    pub(super) lifetime: Option<usize>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -28,16 +30,13 @@ pub(super) enum Step {
     ReadRequest,
     ReadHead,
     Read(usize),
-    Send {
-        bytes: Vec<u8>,
-        chunk: usize,
-        pause: Duration,
-    },
+    ReadSome,
+    Expect(Vec<u8>),
+    StartTls,
+    SendBelowTls(Vec<u8>),
+    Send { bytes: Vec<u8>, chunk: usize, pause: Duration },
     Respond(fn(&[u8]) -> Vec<u8>),
-    Repeat {
-        bytes: Vec<u8>,
-        pause: Duration,
-    },
+    Repeat { bytes: Vec<u8>, pause: Duration },
     Pause(Duration),
     Close,
     Fin,
@@ -52,10 +51,17 @@ impl Script {
 
     /// Creates a script for an HTTP/2 connection.
     pub fn http2() -> Self {
-        Self {
-            protocol: Protocol::Http2,
-            steps: Vec::new(),
-        }
+        Self { protocol: Protocol::Http2, ..Self::default() }
+    }
+
+    /// Begins without TLS, also if the peer has a configuration for it.
+    pub fn without_tls(self) -> Self {
+        Self { without_tls: true, ..self }
+    }
+
+    /// Resets the connection when it has transferred this many bytes, in either direction.
+    pub fn dies_after(self, bytes: usize) -> Self {
+        Self { lifetime: Some(bytes), ..self }
     }
 
     fn then(mut self, step: Step) -> Self {
@@ -78,6 +84,26 @@ impl Script {
         self.then(Step::Read(bytes))
     }
 
+    /// Reads once, whatever has arrived, and does not parse it as HTTP.
+    pub fn read_some(self) -> Self {
+        self.then(Step::ReadSome)
+    }
+
+    /// Closes unless the last head, or what [`read_some`](Self::read_some) read, contains `text`.
+    pub fn expect(self, text: impl Into<Vec<u8>>) -> Self {
+        self.then(Step::Expect(text.into()))
+    }
+
+    /// Starts TLS on the open connection, as a server behind a proxy does.
+    pub fn start_tls(self) -> Self {
+        self.then(Step::StartTls)
+    }
+
+    /// Sends bytes that TLS does not encrypt.
+    pub fn send_below_tls(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.then(Step::SendBelowTls(bytes.into()))
+    }
+
     /// Sends bytes in one write.
     pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.send_in_chunks(bytes, usize::MAX, Duration::ZERO)
@@ -85,11 +111,7 @@ impl Script {
 
     /// Sends bytes in writes of at most `chunk`, with a pause after each.
     pub fn send_in_chunks(self, bytes: impl Into<Vec<u8>>, chunk: usize, pause: Duration) -> Self {
-        self.then(Step::Send {
-            bytes: bytes.into(),
-            chunk,
-            pause,
-        })
+        self.then(Step::Send { bytes: bytes.into(), chunk, pause })
     }
 
     /// Sends what `response` returns for the body of the last request.
@@ -99,10 +121,7 @@ impl Script {
 
     /// Sends bytes repeatedly, with a pause after each time, until the client closes.
     pub fn repeat(self, bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
-        self.then(Step::Repeat {
-            bytes: bytes.into(),
-            pause,
-        })
+        self.then(Step::Repeat { bytes: bytes.into(), pause })
     }
 
     /// Does nothing for a time.
@@ -135,12 +154,14 @@ impl Script {
         })
     }
 
-    /// Fills in the templates: `{name}` becomes the value of that name, and `{length}` the number
+    /// Fills in the templates of bytes to send and to expect: `{name}` becomes the value of that name, and `{length}` the number
     /// of bytes after the next empty line. Other braces are kept.
     pub fn render(&self, values: &Values) -> Self {
         let mut rendered = self.clone();
         for step in &mut rendered.steps {
-            if let Step::Send { bytes, .. } | Step::Repeat { bytes, .. } = step {
+            if let Step::Send { bytes, .. } | Step::Repeat { bytes, .. } | Step::Expect(bytes) =
+                step
+            {
                 *bytes = values.render(bytes);
             }
         }
@@ -209,9 +230,7 @@ impl Values {
 const LENGTH: &[u8] = b"{length}";
 
 pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]

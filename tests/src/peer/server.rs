@@ -2,27 +2,22 @@
 
 use std::{
     io,
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream as StdTcpStream},
+    net::{SocketAddr, TcpListener, TcpStream as StdTcpStream},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use rustls::ServerConfig;
-use socket2::{SockRef, Socket};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    runtime, select,
-    sync::oneshot,
-    time::sleep,
-};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use socket2::Socket;
+use tokio::{net::TcpStream, runtime, select, sync::oneshot, time::sleep};
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     address::{address, bound},
     requests::Requests,
-    script::{Script, Step},
+    script::{Script, Step, find},
+    wire::Wire,
 };
 
 /// A server on a free loopback port, until it is dropped.
@@ -62,6 +57,8 @@ pub struct Tally {
 pub struct Received {
     /// The number of the connection, from 0.
     pub connection: usize,
+    /// The request line and the headers of an HTTP/1 request.
+    pub head: Vec<u8>,
     /// The body of an HTTP/1 request that declares its length.
     pub body: Vec<u8>,
 }
@@ -83,17 +80,10 @@ impl Peer {
         let listener = listener()?;
         let address = address(&listener)?;
         listener.set_nonblocking(true)?;
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let log = Log::default();
         let (stop, stopped) = oneshot::channel();
-        let accept = accept(
-            listener.into(),
-            scripts,
-            tls.map(TlsAcceptor::from),
-            log.clone(),
-        );
+        let accept = accept(listener.into(), scripts, tls.map(TlsAcceptor::from), log.clone());
         let thread = thread::Builder::new().name("peer".into()).spawn(move || {
             runtime.block_on(async {
                 select! {
@@ -103,12 +93,7 @@ impl Peer {
                 }
             });
         })?;
-        Ok(Self {
-            address,
-            log,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { address, log, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The address that the peer listens on.
@@ -127,6 +112,12 @@ impl Peer {
     #[must_use]
     pub fn http(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The origin of the peer over TLS, `https://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn https(&self) -> String {
+        format!("https://{}", self.address)
     }
 
     /// Returns the complete requests, in the order in which they arrived.
@@ -223,10 +214,7 @@ fn measure_unread_capacity() -> io::Result<u64> {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 async fn accept(
@@ -250,62 +238,33 @@ async fn accept(
             let script = &scripts[index.min(scripts.len() - 1)];
             // Each write must leave at once. This fails only if the client has closed.
             let _ = tcp.set_nodelay(true);
-            let wire = match tls {
-                None => Wire::Plain(tcp),
-                Some(tls) => match tls.accept(tcp).await {
-                    Ok(stream) => Wire::Tls(Box::new(stream)),
-                    Err(_) => return,
-                },
-            };
-            let requests = Requests::new(script.protocol);
-            let connection = Connection {
-                wire,
-                index,
-                requests,
-                log: log.clone(),
-            };
             // An error means that the client closed first.
-            let _ = connection.play(&script.steps).await;
+            let _ = play(tcp, index, script, tls, log.clone()).await;
             log.lock().tally.ended += 1;
         });
     }
 }
 
-enum Wire {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Wire {
-    fn tcp(&self) -> SockRef<'_> {
-        SockRef::from(match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        })
+async fn play(
+    tcp: TcpStream,
+    index: usize,
+    script: &Script,
+    tls: Option<TlsAcceptor>,
+    log: Log,
+) -> io::Result<()> {
+    let mut wire = Wire::new(tcp, script.lifetime)?;
+    if let Some(tls) = tls.as_ref().filter(|_| !script.without_tls) {
+        wire.start_tls(tls).await?;
     }
-
-    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tcp) => tcp.read(buffer).await,
-            Self::Tls(tls) => tls.read(buffer).await,
-        }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tcp) => tcp.write(bytes).await,
-            Self::Tls(tls) => {
-                let written = tls.write(bytes).await?;
-                tls.flush().await?;
-                Ok(written)
-            }
-        }
-    }
+    let requests = Requests::new(script.protocol);
+    let connection = Connection { wire, index, tls, requests, log };
+    connection.play(&script.steps).await
 }
 
 struct Connection {
     wire: Wire,
     index: usize,
+    tls: Option<TlsAcceptor>,
     requests: Requests,
     log: Log,
 }
@@ -333,11 +292,23 @@ impl Connection {
                         left -= self.read(left.min(READ_BUFFER)).await?;
                     }
                 }
-                Step::Send {
-                    bytes,
-                    chunk,
-                    pause,
-                } => {
+                Step::ReadSome => {
+                    let mut buffer = vec![0; READ_BUFFER];
+                    let count = self.wire.read(&mut buffer).await?;
+                    buffer.truncate(count);
+                    self.requests.head = buffer;
+                }
+                Step::Expect(text) => {
+                    if find(&self.requests.head, text).is_none() {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                }
+                Step::StartTls => {
+                    let tls = self.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+                    self.wire.start_tls(tls).await?;
+                }
+                Step::SendBelowTls(bytes) => self.wire.write_below_tls(bytes)?,
+                Step::Send { bytes, chunk, pause } => {
                     for chunk in bytes.chunks(*chunk) {
                         self.write_all(chunk).await?;
                         rest(*pause).await;
@@ -352,12 +323,9 @@ impl Connection {
                     self.write_all(bytes).await?;
                     rest(*pause).await;
                 },
-                Step::Close => match &mut self.wire {
-                    Wire::Plain(tcp) => tcp.shutdown().await?,
-                    Wire::Tls(tls) => tls.shutdown().await?,
-                },
-                Step::Fin => self.wire.tcp().shutdown(Shutdown::Write)?,
-                Step::Reset => return self.wire.tcp().set_linger(Some(Duration::ZERO)),
+                Step::Close => self.wire.close().await?,
+                Step::Fin => self.wire.fin()?,
+                Step::Reset => return self.wire.reset(),
             }
         }
         // Closing a socket with unread bytes would reset the connection.
@@ -373,12 +341,7 @@ impl Connection {
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let Requests {
-            begun,
-            posts,
-            complete,
-            ..
-        } = self.requests;
+        let Requests { begun, posts, complete, .. } = self.requests;
         self.requests.feed(&buffer[..count]);
         let mut log = self.log.lock();
         log.tally.requests += self.requests.begun - begun;
@@ -387,6 +350,7 @@ impl Connection {
         if self.requests.complete > complete {
             log.received.push(Received {
                 connection: self.index,
+                head: self.requests.head.clone(),
                 body: self.requests.body.clone(),
             });
         }

@@ -31,14 +31,8 @@ pub(super) struct Account {
 }
 
 pub(super) static ACCOUNTS: [Account; 2] = [
-    Account {
-        id: ACCOUNT_ID,
-        email_address: EMAIL_ADDRESS,
-    },
-    Account {
-        id: SECOND_ACCOUNT_ID,
-        email_address: SECOND_EMAIL_ADDRESS,
-    },
+    Account { id: ACCOUNT_ID, email_address: EMAIL_ADDRESS },
+    Account { id: SECOND_ACCOUNT_ID, email_address: SECOND_EMAIL_ADDRESS },
 ];
 
 pub(super) async fn account(
@@ -53,10 +47,7 @@ fn authenticate(service: &Service, headers: &HeaderMap) -> Result<&'static Accou
     let value = headers.get(AUTHORIZATION);
     let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
     let refuse = |reason: &str, challenge| {
-        Err(Refusal::unauthorized(
-            format!("Unauthorized user. {reason}"),
-            challenge,
-        ))
+        Err(Refusal::unauthorized(format!("Unauthorized user. {reason}"), challenge))
     };
     match (scheme(value), value.split_once(' ')) {
         ("Bearer", Some((_, token))) => {
@@ -86,7 +77,7 @@ fn message(invalid: Invalid) -> &'static str {
     }
 }
 
-/// The vendor's `AccountResponse` in the vendor's order, with the values of its example.
+/// Returns an `AccountResponse` with the values and the member order of the vendor's example.
 fn body(account: &Account) -> String {
     let Account { id, email_address } = account;
     format!(

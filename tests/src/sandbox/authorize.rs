@@ -1,4 +1,4 @@
-//! `GET /oauth/authorize`: the page on which a person approves or denies, and the redirect back.
+//! `GET /oauth/authorize`: the page on which the user approves or denies, and the redirect.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use super::{
     service::{Consent, Service, Settings},
 };
 
-/// How long a person has to decide.
+/// How long the user has to decide.
 const TICKET_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A valid authorization request.
@@ -28,8 +28,9 @@ struct Authorization {
     callback: RedirectUri,
 }
 
-/// The authorization requests that wait for a person. The page's form contains the ticket, so that
-/// no other page can submit it. A ticket is valid for one decision.
+/// The authorization requests that wait for the user's decision, by ticket. A ticket is a random
+/// value in the page's form, so that no other page can submit the form. It is valid for one
+/// decision.
 #[derive(Default)]
 pub(super) struct Tickets(Bounded<Ticket>);
 
@@ -40,10 +41,7 @@ struct Ticket {
 
 impl Tickets {
     fn issue(&mut self, now: UnixTime, ticket: String, authorization: Authorization) {
-        let waiting = Ticket {
-            authorization,
-            expires: now.saturating_add(TICKET_LIFETIME),
-        };
+        let waiting = Ticket { authorization, expires: now.saturating_add(TICKET_LIFETIME) };
         self.0.insert(ticket, waiting);
     }
 
@@ -59,7 +57,7 @@ enum Decision {
     Deny,
 }
 
-/// Asks a person, unless the settings decide.
+/// Shows the authorize page, unless the settings decide.
 pub(super) async fn ask(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
@@ -87,11 +85,11 @@ pub(super) async fn ask(
     }
 }
 
-/// Accepts a person's decision.
+/// Handles the user's decision.
 pub(super) async fn decide(State(service): State<Arc<Service>>, form: Bytes) -> Response {
     let refusal = |reason| Page::refusal(reason).into_response();
     let Ok(form) = Parameters::from_urlencoded(&form) else {
-        return refusal("The form has a field more than once.");
+        return refusal("The form has a duplicate field.");
     };
     let accounts = service.settings.accounts;
     let decision = match form.optional("decision") {
@@ -108,11 +106,11 @@ pub(super) async fn decide(State(service): State<Arc<Service>>, form: Bytes) -> 
     redirect(&service, &authorization, decision)
 }
 
-/// Parses and checks the query. An error is shown to the person and never sent to the callback,
-/// which may be invalid itself.
+/// Parses and checks the query. An error is shown to the user and not sent to the callback, which
+/// may itself be invalid.
 fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
     let query = Parameters::from_urlencoded(query.as_bytes())
-        .map_err(|Duplicate(name)| format!("The parameter {name} is there more than once."))?;
+        .map_err(|Duplicate(name)| format!("Duplicate parameter {name}."))?;
     let required = |name| {
         let missing = || format!("The parameter {name} is missing.");
         query.optional(name).ok_or_else(missing)
@@ -134,9 +132,7 @@ fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
     }
     let state = required("state")?.to_owned();
     if query.optional("scope").is_some() {
-        return Err(
-            "The parameter scope is not accepted: scopes are in the app's settings.".into(),
-        );
+        return Err("The parameter scope is not accepted: scopes are in the app's settings.".into());
     }
     Ok(Authorization { state, callback })
 }
@@ -159,20 +155,15 @@ fn redirect(service: &Service, authorization: &Authorization, decision: Decision
             ],
         ),
     };
-    // 303, so that the browser does not send the form to the app (RFC 9700 §4.12).
-    let headers = [
-        (CACHE_CONTROL, "no-store"),
-        (REFERRER_POLICY, "no-referrer"),
-    ];
+    // 303 makes the browser send GET: it must not send the form to the app (RFC 9700 §4.12).
+    let headers = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
     (headers, Redirect::to(&uri)).into_response()
 }
 
-/// Appends parameters to those of the callback.
+/// Appends query parameters to the callback URL.
 fn with_parameters(callback: &str, parameters: &[(&str, &str)]) -> String {
     let separator = if callback.contains('?') { '&' } else { '?' };
     let prefix = format!("{callback}{separator}");
     let start = prefix.len();
-    form_urlencoded::Serializer::for_suffix(prefix, start)
-        .extend_pairs(parameters)
-        .finish()
+    form_urlencoded::Serializer::for_suffix(prefix, start).extend_pairs(parameters).finish()
 }

@@ -1,22 +1,19 @@
-//! A map of bounded size, which forgets the oldest entries first.
+//! A map with a size limit, which evicts the oldest entries first.
 
 use std::collections::{HashMap, VecDeque};
 
-/// The most entries of one map: more than a test or benchmark needs at a time.
+/// The limit of entries: more than a test or benchmark needs at a time.
 const LIMIT: usize = 65_536;
 
 pub(super) struct Bounded<V> {
     values: HashMap<String, V>,
-    /// The keys in the order of insertion, removed ones included.
+    /// The keys in the order of insertion, including removed ones.
     keys: VecDeque<String>,
 }
 
 impl<V> Default for Bounded<V> {
     fn default() -> Self {
-        Self {
-            values: HashMap::new(),
-            keys: VecDeque::new(),
-        }
+        Self { values: HashMap::new(), keys: VecDeque::new() }
     }
 }
 
@@ -49,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgets_the_oldest() {
+    fn evicts_the_oldest_entry() {
         let mut bounded = Bounded::default();
         for number in 0..=LIMIT {
             bounded.insert(number.to_string(), number);

@@ -1,4 +1,4 @@
-//! The settings and the start of a sandbox.
+//! Configures and starts a sandbox.
 
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
@@ -17,13 +17,13 @@ use super::{
     service::{self, Basic, Consent, Service, Settings},
 };
 
-/// The longest lifetime that RFC 6749 §4.1.2 recommends; the vendor documents none.
+/// The limit that RFC 6749 §4.1.2 recommends. The vendor documents no lifetime.
 const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// The `expires_in` of the vendor's examples.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// More than any run of tests or benchmarks sends in an hour.
+/// More requests than any test or benchmark sends in an hour.
 const RATE_LIMIT: u64 = 1_000_000;
 
 /// Builds a [`Sandbox`]. See [`Sandbox::builder`].
@@ -66,28 +66,27 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Sets the port on 127.0.0.1. Defaults to a free one.
+    /// Sets the port on 127.0.0.1. Defaults to a free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Serves https, with a certificate for `127.0.0.1` and `localhost` of a new authority.
+    /// Serves https, with a certificate for `127.0.0.1` and `localhost` that a new authority
+    /// issues.
     pub fn tls(self) -> Self {
         self.tls_from(&Authority::new(), Leaf::Valid)
     }
 
-    /// Serves https with a certificate of `authority`, which may be an invalid one.
+    /// Serves https with a certificate that `authority` issues. `leaf` selects a valid or an
+    /// invalid certificate.
     pub fn tls_from(mut self, authority: &Authority, leaf: Leaf) -> Self {
-        let root = Root {
-            der: authority.root(),
-            pem: authority.root_pem(),
-        };
+        let root = Root { der: authority.root(), pem: authority.root_pem() };
         self.tls = Some((authority.server_config(leaf), root));
         self
     }
 
-    /// Sets the client. Defaults to the vendor's example.
+    /// Sets the client id and secret. Defaults to those of the vendor's examples.
     pub fn client(mut self, id: &str, secret: &str) -> Self {
         self.settings.client_id = id.into();
         self.settings.client_secret = secret.into();
@@ -101,35 +100,36 @@ impl Builder {
         self
     }
 
-    /// Rejects token requests without an `Authorization: Basic` header, which the vendor's page
-    /// requires and the vendor's SDKs do not send. Defaults to checking the header if there is one.
+    /// Rejects token requests without an `Authorization: Basic` header. The vendor's documentation
+    /// requires the header, but the vendor's SDKs do not send it. By default, it is checked only if
+    /// the request has one.
     pub fn require_basic(mut self) -> Self {
         self.settings.basic = Basic::Required;
         self
     }
 
-    /// Accepts token requests whose `Authorization: Basic` header has no user name, such as
-    /// `Basic :`, which one of the vendor's samples sends. What the live service does is not known.
+    /// Accepts token requests whose `Authorization: Basic` header has no user name. One of the
+    /// vendor's samples sends `Basic :`. It is not known whether the live service accepts it.
     pub fn lenient_basic(mut self) -> Self {
         self.settings.basic = Basic::Lenient;
         self
     }
 
-    /// Uses the nested shape for every error of the token endpoint. See the
-    /// [module](super#errors) for the default.
+    /// Uses the nested shape for all errors of the token endpoint. See [errors](super#errors) for
+    /// the default.
     pub fn nested_errors(mut self) -> Self {
         self.settings.nested_errors = true;
         self
     }
 
-    /// Accepts refreshes without client id and secret, as the service does for old apps.
+    /// Accepts refreshes without client id and secret, as the live service does for old apps.
     pub fn refresh_without_credentials(mut self) -> Self {
         self.settings.refresh_needs_credentials = false;
         self
     }
 
-    /// Sets the app's default callback, for authorization requests without a `redirect_uri`. A
-    /// `redirect_uri` need not be registered.
+    /// Sets the callback for authorization requests without a `redirect_uri`. The sandbox accepts
+    /// any valid `redirect_uri`.
     pub fn callback(mut self, url: &str) -> Self {
         self.callback = Some(url.into());
         self
@@ -159,14 +159,14 @@ impl Builder {
         self
     }
 
-    /// Sets the lifetime of access tokens. Defaults to a day. Responses state it in whole seconds.
+    /// Sets the lifetime of access tokens. Defaults to a day. `expires_in` contains whole seconds.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.token_lifetime = lifetime;
         self
     }
 
-    /// Issues a new refresh token with each refresh and invalidates the old one. A second use of
-    /// the old one revokes the grant (RFC 9700 §4.14.2).
+    /// Issues a new refresh token with each refresh and invalidates the old one. If the old one is
+    /// used again, the grant is revoked (RFC 9700 §4.14.2).
     pub fn rotate_refresh_tokens(mut self) -> Self {
         self.settings.refresh_tokens = RefreshTokens::Rotate;
         self
@@ -178,8 +178,8 @@ impl Builder {
         self
     }
 
-    /// Sets the number of API requests per hour, above which they are refused (429). Defaults to a
-    /// million.
+    /// Sets how many API requests per hour are accepted. Further ones are rate-limited (429).
+    /// Defaults to a million.
     pub fn rate_limit(mut self, requests: u64) -> Self {
         self.settings.rate_limit = requests;
         self
@@ -191,7 +191,7 @@ impl Builder {
         self
     }
 
-    /// Calls `observer` with each request, before its response is sent.
+    /// Calls `observer` for each request, before the response is sent.
     pub fn on_request(
         mut self,
         observer: impl Fn(&RecordedRequest) + Send + Sync + 'static,
@@ -205,7 +205,7 @@ impl Builder {
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the port is in use,
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the callback or the client is invalid, and
-    /// any error of the system in listening or starting a thread.
+    /// any error of the operating system, for example if it cannot start a thread.
     pub fn start(self) -> io::Result<Sandbox> {
         let mut settings = self.settings;
         if let Some(callback) = self.callback {
@@ -223,13 +223,7 @@ impl Builder {
         let base_url = format!("{scheme}://127.0.0.1:{}", server.port());
         let endpoints = Endpoints::at(&base_url).map_err(invalid_input)?;
         let app = client.endpoints(endpoints).build().map_err(invalid_input)?;
-        Ok(Sandbox {
-            server,
-            service,
-            base_url,
-            app,
-            root,
-        })
+        Ok(Sandbox { server, service, base_url, app, root })
     }
 }
 

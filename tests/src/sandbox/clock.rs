@@ -1,4 +1,4 @@
-//! The system's clock, which tests can advance.
+//! The system clock, which tests can advance.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

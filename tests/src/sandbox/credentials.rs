@@ -1,4 +1,4 @@
-//! The `Authorization` header.
+//! Parses and checks the `Authorization` header.
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -8,8 +8,8 @@ use super::{
     service::{Basic, Settings},
 };
 
-/// Returns the scheme of a header value, or a description that shows nothing of it: a value without
-/// a known scheme may be a secret. Empty if there is no value.
+/// Returns the scheme of a header value, or the empty string if there is no value. An unknown
+/// scheme is returned as a description, because a value without a scheme may be a secret.
 pub(super) fn scheme(value: &str) -> &'static str {
     let scheme = value.split(' ').next().unwrap_or_default();
     let known = ["Basic", "Bearer", "Digest", "Token"];
@@ -20,7 +20,7 @@ pub(super) fn scheme(value: &str) -> &'static str {
     }
 }
 
-/// Returns the user name and password of a Basic header (RFC 7617 §2).
+/// Decodes the user name and password of a Basic header (RFC 7617 §2).
 pub(super) fn basic(value: &str) -> Option<(String, String)> {
     let (scheme, credentials) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("Basic") {
@@ -31,14 +31,14 @@ pub(super) fn basic(value: &str) -> Option<(String, String)> {
     Some((user.into(), password.into()))
 }
 
-/// Checks the header of a token request, which is required only if the settings say so.
+/// Checks the header of a token request. The settings decide whether it is required.
 pub(super) fn check(settings: &Settings, headers: &HeaderMap) -> Result<(), Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) if settings.basic == Basic::Required => return refuse("is missing"),
         (None, _) => return Ok(()),
         (Some(value), None) => value.to_str().unwrap_or("?"),
-        (Some(_), Some(_)) => return refuse("is there more than once"),
+        (Some(_), Some(_)) => return refuse("is duplicated"),
     };
     if scheme(value) != "Basic" {
         let other = match scheme(value) {
@@ -76,7 +76,7 @@ impl Settings {
     }
 }
 
-/// Decodes half of the client's Basic credentials, which RFC 6749 §2.3.1 has form-encoded.
+/// Decodes the user name or password of a client, which are form-encoded (RFC 6749 §2.3.1).
 fn form_decoded(half: &str) -> Option<String> {
     if half.contains(['&', '=']) {
         return None;

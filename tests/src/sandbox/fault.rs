@@ -1,25 +1,25 @@
-//! Faults on demand.
+//! Faults that tests can switch on.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// What goes wrong with requests of the API until it is switched off. The authorize page keeps
-/// working.
+/// A fault that affects all API requests while it is switched on. It does not affect the authorize
+/// page.
 ///
-/// Parses from and displays as `429`, `503`, `slow` and `reset`.
+/// `FromStr` and `Display` use the names `429`, `503`, `slow` and `reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Requests are rate-limited (429), and have no effect.
+    /// Requests are rate-limited (429) and have no effect.
     RateLimited,
     /// The service is unavailable (503). Requests have no effect.
     Unavailable,
-    /// Requests take effect, and each response is delayed by this time.
+    /// Requests take effect, but each response is delayed by this time.
     Slow(Duration),
-    /// Requests take effect, and the connection is reset instead of a response.
+    /// Requests take effect, but the connection is reset before the response.
     Reset,
 }
 
-/// The delay of `slow`.
+/// The delay if `slow` is parsed.
 const DELAY: Duration = Duration::from_secs(5);
 
 impl FromStr for Fault {

@@ -1,4 +1,5 @@
-//! The issued codes and tokens: pure logic, to which the time and new secrets are passed.
+//! The issued codes and tokens. The caller passes the time and new secrets, so that tests are
+//! deterministic.
 
 use std::{
     sync::{
@@ -12,18 +13,18 @@ use dropbox_sign_oauth::UnixTime;
 
 use super::{account::Account, bounded::Bounded};
 
-/// The refresh token in the response to a refresh.
+/// Which refresh token the response to a refresh contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum RefreshTokens {
-    /// The one that was sent.
+    /// The one in the request.
     Keep,
-    /// A new one. The one that was sent becomes invalid.
+    /// A new one. The one in the request becomes invalid.
     Rotate,
-    /// None. The one that was sent stays valid.
+    /// None. The one in the request stays valid.
     Omit,
 }
 
-/// The secrets to issue if the grant is valid.
+/// The secrets to issue if the request is valid.
 pub(super) struct Fresh {
     pub(super) access_token: String,
     pub(super) refresh_token: String,
@@ -46,7 +47,7 @@ pub(super) enum Invalid {
     StateDiffers,
 }
 
-/// One approval of a user: everything that derives from one code.
+/// One authorization by a user, which a code and all tokens issued for it share.
 #[derive(Clone)]
 struct Grant {
     account: &'static Account,
@@ -95,7 +96,7 @@ impl Grants {
         }
     }
 
-    /// Issues `code` for the approval of a user.
+    /// Issues `code` after a user has approved.
     pub(super) fn approve(
         &mut self,
         now: UnixTime,
@@ -112,8 +113,8 @@ impl Grants {
         self.codes.insert(code, issued);
     }
 
-    /// Exchanges a code. A second exchange revokes the grant (RFC 6749 §4.1.2). One with another
-    /// state does not use the code.
+    /// Exchanges a code for tokens. A second exchange revokes the grant (RFC 6749 §4.1.2). An
+    /// exchange with another state fails, and the code stays valid.
     pub(super) fn exchange(
         &mut self,
         now: UnixTime,
@@ -137,14 +138,11 @@ impl Grants {
         let grant = code.grant.clone();
         self.add_refresh_token(&grant, fresh.refresh_token.clone());
         self.add_access_token(now, grant, fresh.access_token.clone());
-        Ok(Issued {
-            access_token: fresh.access_token,
-            refresh_token: Some(fresh.refresh_token),
-        })
+        Ok(Issued { access_token: fresh.access_token, refresh_token: Some(fresh.refresh_token) })
     }
 
-    /// Issues an access token for a refresh token. A second use of a replaced refresh token means
-    /// that it was stolen, so the grant is revoked (RFC 9700 §4.14.2).
+    /// Issues an access token for a refresh token. If the refresh token was already replaced, it
+    /// may have been stolen, so the grant is revoked (RFC 9700 §4.14.2).
     pub(super) fn refresh(
         &mut self,
         now: UnixTime,
@@ -169,10 +167,7 @@ impl Grants {
             }
         };
         self.add_access_token(now, grant, fresh.access_token.clone());
-        Ok(Issued {
-            access_token: fresh.access_token,
-            refresh_token,
-        })
+        Ok(Issued { access_token: fresh.access_token, refresh_token })
     }
 
     /// Adds tokens that were issued elsewhere, with a new grant.
@@ -199,7 +194,7 @@ impl Grants {
         Ok(known.grant.account)
     }
 
-    /// Revokes the grant of a code or token. Returns whether there is one.
+    /// Revokes the grant of a code or token. Returns whether one was found.
     pub(super) fn revoke(&mut self, code_or_token: &str) -> bool {
         let code = self.codes.get(code_or_token).map(|code| &code.grant);
         let access = self.access_tokens.get(code_or_token).map(|t| &t.grant);
@@ -218,28 +213,18 @@ impl Grants {
     }
 
     fn add_refresh_token(&mut self, grant: &Grant, token: String) {
-        let issued = RefreshToken {
-            grant: grant.clone(),
-            used: false,
-        };
+        let issued = RefreshToken { grant: grant.clone(), used: false };
         self.refresh_tokens.insert(token, issued);
     }
 }
 
 impl Grant {
     fn new(account: &'static Account) -> Self {
-        Self {
-            account,
-            revoked: Arc::default(),
-        }
+        Self { account, revoked: Arc::default() }
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        if self.revoked.load(Relaxed) {
-            Err(Invalid::Revoked)
-        } else {
-            Ok(())
-        }
+        if self.revoked.load(Relaxed) { Err(Invalid::Revoked) } else { Ok(()) }
     }
 }
 
@@ -254,13 +239,11 @@ mod tests {
     }
 
     fn fresh() -> Fresh {
-        Fresh {
-            access_token: "access".into(),
-            refresh_token: "refresh".into(),
-        }
+        Fresh { access_token: "access".into(), refresh_token: "refresh".into() }
     }
 
-    /// Grants with the code `code`, approved at 0 and valid until 60. Tokens last 100 seconds.
+    /// Returns grants with the code `code`, which was issued at 0 s and expires at 60 s. Access
+    /// tokens are valid for 100 s.
     fn approved() -> Grants {
         let lifetimes = [60, 100].map(Duration::from_secs);
         let mut grants = Grants::new(lifetimes[0], lifetimes[1], RefreshTokens::Keep);
@@ -269,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_and_access_tokens_expire_to_the_second() {
+    fn codes_and_access_tokens_expire_at_the_exact_second() {
         let mut grants = approved();
         let late = grants.exchange(at(60), "code", STATE, fresh());
         assert_eq!(late, Err(Invalid::Expired));
@@ -280,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn second_exchange_revokes_whatever_its_time_and_state() {
+    fn second_exchange_revokes_the_grant_at_any_time_and_with_any_state() {
         let mut grants = approved();
         grants.exchange(at(0), "code", STATE, fresh()).unwrap();
         let second = grants.exchange(at(61), "code", "other", fresh());
@@ -289,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_endless_lifetimes() {
+    fn accepts_the_longest_lifetimes() {
         let mut grants = Grants::new(Duration::MAX, Duration::MAX, RefreshTokens::Keep);
         grants.approve(at(0), &ACCOUNTS[0], "code".into(), STATE);
         let exchanged = grants.exchange(at(u64::MAX / 2), "code", STATE, fresh());

@@ -1,4 +1,4 @@
-//! The pages for a person: without scripts, and nothing is loaded.
+//! The HTML pages for the user. They have no scripts and load nothing.
 
 use std::fmt::{self, Write as _};
 
@@ -15,7 +15,7 @@ use axum::{
 
 use super::{account::Account, random};
 
-/// The contrast is at least 4.5:1 for text and 3:1 for outlines, in both colour schemes.
+/// In both color schemes, the contrast is at least 4.5:1 for text and 3:1 for outlines.
 const STYLE: &str = "
 :root { color-scheme: light dark; --page: #f4f5f7; --card: #fff; --text: #1b1f24; --soft: #4d5661;
   --line: #7d8692; --brand: #0b57c2; --on-brand: #fff; }
@@ -43,14 +43,14 @@ button:focus-visible { outline: 3px solid var(--text); outline-offset: 3px; }
 .note { margin: 0; font-size: .875rem; color: var(--soft); }
 ";
 
-/// A page, with headers against framing, caching and sniffing.
+/// A page. Its headers prevent framing, caching and MIME sniffing.
 pub(super) struct Page {
     status: StatusCode,
     title: &'static str,
     main: String,
 }
 
-/// What the authorize page asks.
+/// The content of the authorize page.
 pub(super) struct Question<'a> {
     pub(super) client_id: &'a str,
     /// The accounts to choose from.
@@ -60,7 +60,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Page {
-    /// The page on which a person approves or denies.
+    /// Returns the page on which the user approves or denies.
     pub(super) fn question(question: &Question<'_>) -> Self {
         let [client_id, callback, ticket] =
             [question.client_id, question.callback, question.ticket].map(Escaped);
@@ -100,7 +100,7 @@ impl Page {
         }
     }
 
-    /// The page that explains why an authorization request is invalid.
+    /// Returns the page that tells why an authorization request is invalid.
     pub(super) fn refusal(reason: &str) -> Self {
         let reason = Escaped(reason);
         Self {
@@ -138,18 +138,15 @@ impl IntoResponse for Page {
             "<p class=\"note\">This is a sandbox on your machine. There is no real account, \
              and nothing is sent to Dropbox Sign.</p>\n</main>\n</body>\n</html>\n",
         );
-        // Without `form-action`: browsers also apply it to the redirect after the form, whose target
-        // is the app's callback.
+        // Not `form-action`: browsers also apply it to the redirect to the app's callback that
+        // follows the form.
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; \
              frame-ancestors 'none'"
         );
         let policy = HeaderValue::try_from(policy).expect("a nonce is hexadecimal");
         let headers = [
-            (
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/html; charset=utf-8"),
-            ),
+            (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
             (CONTENT_SECURITY_POLICY, policy),
             (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -159,7 +156,7 @@ impl IntoResponse for Page {
     }
 }
 
-/// Text that is escaped for an element's content or a quoted attribute.
+/// Escapes text for the content of an element or for a quoted attribute.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {

@@ -20,29 +20,30 @@ use super::{LOG_LIMIT, credentials::scheme, parameters};
 
 /// A request and the status of its response.
 ///
-/// `Debug`, `Display` and [`to_json`](Self::to_json) show no credentials, no values of the query and
-/// no body. `Display` is one line, such as
+/// `Debug`, `Display` and [`to_json`](Self::to_json) do not show credentials, query values or the
+/// body. `Display` is one line, such as
 /// `POST /oauth/token?refresh 400 Basic application/json curl/8.5 "The refresh token is unknown"`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RecordedRequest {
     /// The method.
     pub method: Method,
-    /// The path and query as in the request line.
+    /// The path and query of the request line.
     pub path_and_query: String,
     /// The version of HTTP.
     pub version: Version,
     /// The headers. The values of `Authorization` and `Cookie` are marked sensitive.
     pub headers: HeaderMap,
-    /// The body, empty if it was too large or incomplete.
+    /// The body. Empty if the body was too large or incomplete.
     pub body: Vec<u8>,
     /// The status of the response.
     pub status: StatusCode,
-    /// The message of an error response, or a note that a [`Fault`](super::Fault) lost the response.
+    /// The message of an error response, or a note that a [`Fault`](super::Fault) lost the
+    /// response.
     pub reason: Option<String>,
 }
 
-/// What is shown of a request.
+/// The parts of a request that `Display` and JSON show.
 #[derive(Serialize)]
 struct Line<'r> {
     method: &'r str,
@@ -107,8 +108,8 @@ impl RecordedRequest {
         }
     }
 
-    /// The path and the names of the query's known parameters. Other names are shown as `?`: they
-    /// may be secrets that were encoded in a wrong way.
+    /// Returns the path and the names of the query parameters. Unknown names are replaced by `?`,
+    /// because a wrongly encoded query can have a secret in place of a name.
     fn path_and_names(&self) -> String {
         let Some((path, query)) = self.path_and_query.split_once('?') else {
             return self.path_and_query.clone();
@@ -150,7 +151,7 @@ impl fmt::Debug for RecordedRequest {
     }
 }
 
-/// Called with each request before its response is sent.
+/// A callback for each request, called before the response is sent.
 pub(super) type Observer = Arc<dyn Fn(&RecordedRequest) + Send + Sync>;
 
 pub(super) struct Log {
@@ -160,10 +161,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(observer: Option<Observer>) -> Self {
-        Self {
-            requests: Mutex::default(),
-            observer,
-        }
+        Self { requests: Mutex::default(), observer }
     }
 
     pub(super) fn push(&self, request: RecordedRequest) {
@@ -207,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_no_secret() {
+    fn redacts_secrets() {
         let request = recorded("/oauth/authorize?state=canary&canary&refresh");
         let path = "/oauth/authorize?state&?&refresh";
         assert_eq!(
@@ -219,10 +217,7 @@ mod tests {
                  status: 200, .. }}"
             )
         );
-        assert_eq!(
-            request.to_string(),
-            format!("GET {path} 200 Bearer curl/8.5 \"Why\"")
-        );
+        assert_eq!(request.to_string(), format!("GET {path} 200 Bearer curl/8.5 \"Why\""));
         assert_eq!(
             request.to_json(),
             format!(
@@ -232,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn forgets_the_oldest() {
+    fn evicts_the_oldest_request() {
         let log = Log::new(None);
         for number in 0..=LOG_LIMIT {
             log.push(recorded(&format!("/{number}")));

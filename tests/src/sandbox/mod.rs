@@ -1,31 +1,33 @@
-//! A stand-in for the service on a loopback port: Dropbox Sign's OAuth endpoints as far as the
-//! vendor documents them, without an account and without the network.
+//! Simulates Dropbox Sign's OAuth endpoints on a loopback port, as far as the vendor documents
+//! them. Tests need no account and no network.
 //!
 //! | endpoint | behaviour |
 //! | --- | --- |
-//! | `GET /oauth/authorize` | asks a person to approve or deny (see [`Builder::automatic`]), and redirects to the callback |
+//! | `GET /oauth/authorize` | asks the user to approve or deny (unless [`Builder::automatic`] is set), and redirects to the callback |
 //! | `POST /oauth/token` | exchanges a code for tokens, once |
 //! | `POST /oauth/token?refresh` | issues a new access token for a refresh token |
 //! | `GET /v3/account` | returns the account of an access token |
 //! | `PUT /sandbox/fault` | switches a [`Fault`] on (`429`, `503`, `slow`, `reset`) or off (`none`) |
 //!
-//! Bodies may be JSON, form-encoded or multipart, as in the vendor's samples. An unknown parameter is
-//! ignored, whatever its type. The second use of a code is rejected and revokes the tokens of the
+//! Bodies may be JSON, form-encoded or multipart, as in the vendor's samples. Unknown parameters of
+//! any type are ignored. The second exchange of a code is rejected, and revokes the tokens of the
 //! first.
 //!
-//! A sandbox runs on its own thread, for blocking and async tests. Its state is in memory and bounded:
-//! it forgets the oldest codes and tokens.
+//! A sandbox runs on its own thread, so blocking and async tests can use it. Its state is in memory
+//! and has a size limit, above which the oldest codes and tokens are evicted.
 //!
 //! # Errors
-//! Errors have one of the vendor's two shapes. Missing parameters, unreadable bodies, and all errors
-//! below `/v3` are `{"error":{"error_msg":…,"error_name":…}}`. Other errors of the token endpoint are
-//! as in RFC 6749 §5.2, `{"error":"invalid_grant","error_description":…}`, since that is what clients
-//! of the live service report. [`Builder::nested_errors`] uses the first shape, which the vendor's
-//! OpenAPI description declares, for all.
+//! Error responses have one of two shapes:
+//! - The flat shape is `{"error":"invalid_grant","error_description":…}`. The token endpoint uses
+//!   it for the error codes of RFC 6749 §5.2, because clients of the live service report it.
+//!   [`Builder::nested_errors`] replaces it with the nested shape.
+//! - The nested shape is `{"error":{"error_msg":…,"error_name":…}}`. It is used for all other
+//!   errors, such as a missing parameter or an unreadable body. The vendor's OpenAPI description
+//!   declares only this shape.
 //!
-//! The vendor's SDKs parse errors by that description. Of an error in the default shape, the Python
-//! SDK raises an `ApiException` with the body, the Node SDK keeps only the status, and the Ruby, Java
-//! and C# SDKs fail to parse it. Of one in the nested shape, they return code and message.
+//! The vendor's SDKs expect the nested shape, and return its code and message. For the flat shape,
+//! the Python SDK raises an `ApiException` with the body, the Node SDK returns only the status, and
+//! the Ruby, Java and C# SDKs fail to parse the response.
 //!
 //! # Example
 //! ```
@@ -35,11 +37,11 @@
 //! let sandbox = Sandbox::start()?;
 //! let app = sandbox.app();
 //!
-//! // What a browser brings back, without a browser.
+//! // The code that the browser would return with.
 //! let state = State::random();
 //! let code = AuthorizationCode::new(&sandbox.issue_code(&state), state)?;
 //! let operation = app.generate(code);
-//! // Any client sends `operation.request()`; then the log contains it.
+//! // Send `operation.request()` with any client. The log then contains it.
 //! # drop(operation);
 //! assert!(sandbox.requests().is_empty());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -77,16 +79,16 @@ pub use self::{
     log::RecordedRequest,
 };
 
-/// The default client id: the one of the vendor's examples.
+/// The default client id, from the vendor's examples.
 pub const CLIENT_ID: &str = "cc91c61d00f8bb2ece1428035716b";
 
-/// The default client secret: the one of the vendor's examples.
+/// The default client secret, from the vendor's examples.
 pub const CLIENT_SECRET: &str = "1d14434088507ffa390e6f5528465";
 
-/// The `account_id` of the first account: the one of the vendor's example.
+/// The `account_id` of the first account, from the vendor's example.
 pub const ACCOUNT_ID: &str = "5008b25c7f67153e57d5a357b1687968068fb465";
 
-/// The `email_address` of the first account: the one of the vendor's example.
+/// The `email_address` of the first account, from the vendor's example.
 pub const EMAIL_ADDRESS: &str = "me@dropboxsign.com";
 
 /// The `account_id` of the second account.
@@ -95,7 +97,7 @@ pub const SECOND_ACCOUNT_ID: &str = "6a1f0e3b9c24d85790e6b3a7c5d2481f0937be64";
 /// The `email_address` of the second account.
 pub const SECOND_EMAIL_ADDRESS: &str = "you@dropboxsign.com";
 
-/// The most requests that the log keeps. It forgets the oldest first.
+/// The size limit of the log, in requests. The oldest are evicted first.
 pub const LOG_LIMIT: usize = 4096;
 
 /// A running sandbox. Dropping it closes the port and all connections.
@@ -116,10 +118,10 @@ struct Root {
 }
 
 impl Sandbox {
-    /// Starts a sandbox with default settings: over http, on a free port.
+    /// Starts a sandbox with default settings, over http on a free port.
     ///
     /// # Errors
-    /// If the system provides no port or no thread.
+    /// If the operating system cannot open a port or start a thread.
     pub fn start() -> io::Result<Self> {
         Self::builder().start()
     }
@@ -141,7 +143,7 @@ impl Sandbox {
         self.server.port()
     }
 
-    /// The root certificate that clients must trust. `None` over http.
+    /// The root certificate that clients must trust, or `None` over http.
     #[must_use]
     pub fn root_certificate(&self) -> Option<CertificateDer<'static>> {
         self.root.as_ref().map(|root| root.der.clone())
@@ -165,13 +167,13 @@ impl Sandbox {
         &self.service.settings.client_secret
     }
 
-    /// The sandbox's endpoints, for another app.
+    /// The endpoints of the sandbox, for another [`App`].
     #[must_use]
     pub fn endpoints(&self) -> Endpoints {
         self.app.endpoints().clone()
     }
 
-    /// The app, with the sandbox's endpoints.
+    /// The app of the sandbox, with its client id, secret and endpoints.
     #[must_use]
     pub fn app(&self) -> App {
         self.app.clone()
@@ -189,8 +191,8 @@ impl Sandbox {
         self.service.issue_code(&ACCOUNTS[1], state.as_str())
     }
 
-    /// Accepts tokens as if this sandbox had issued them, with a new grant and lifetime: for programs
-    /// that restart together with their sandbox.
+    /// Accepts tokens of another sandbox as if this one had issued them, with a new grant and
+    /// lifetime. For programs that store tokens and restart together with their sandbox.
     pub fn accept(&self, access_token: &str, refresh_token: Option<&str>) {
         let now = self.service.clock.now();
         let tokens = Issued {
@@ -205,8 +207,8 @@ impl Sandbox {
         *self.service.fault() = fault;
     }
 
-    /// Revokes the grant of a code, access token or refresh token, as a user does in the account's
-    /// settings. Returns whether there is one.
+    /// Revokes the grant of a code, access token or refresh token, as users can do in the settings
+    /// of their accounts. Returns whether a grant was found.
     #[must_use = "the result says whether anything was revoked"]
     pub fn revoke(&self, code_or_token: &str) -> bool {
         self.service.grants().revoke(code_or_token)
@@ -217,8 +219,8 @@ impl Sandbox {
         self.service.clock.advance(by);
     }
 
-    /// Returns the last [`LOG_LIMIT`] requests, in the order of their responses. A request is recorded
-    /// before its response is sent.
+    /// Returns the last [`LOG_LIMIT`] requests, in the order of their responses. A request is
+    /// recorded before its response is sent.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.service.log.requests()
@@ -227,8 +229,6 @@ impl Sandbox {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox")
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Sandbox").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The parameters of a request.
+//! Parses the parameters of a request.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -23,7 +23,7 @@ const KNOWN: [&str; 11] = [
 #[derive(Default, Debug)]
 pub(super) struct Parameters(HashMap<&'static str, String>);
 
-/// A known parameter that is there more than once, which RFC 6749 §3.1 and §3.2 forbid.
+/// A duplicate known parameter, which RFC 6749 §3.1 and §3.2 forbid.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Duplicate(pub(super) &'static str);
 
@@ -58,13 +58,13 @@ impl Parameters {
     }
 }
 
-/// Returns the name as a constant if it is known.
+/// Returns the constant in [`KNOWN`] that is equal to `name`.
 pub(super) fn known(name: &str) -> Option<&'static str> {
     KNOWN.iter().find(|known| **known == name).copied()
 }
 
 impl From<Duplicate> for Refusal {
     fn from(Duplicate(name): Duplicate) -> Self {
-        Self::invalid_request(format!("Parameter {name} is there more than once"))
+        Self::invalid_request(format!("Duplicate parameter {name}"))
     }
 }

@@ -2,20 +2,20 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-/// Returns an authorization code or a ticket: hexadecimal like the vendor's, with 128 bits (RFC 6749
-/// §10.10).
+/// Returns an authorization code, ticket or nonce: 128 bits (RFC 6749 §10.10) in hexadecimal, like
+/// the vendor's codes.
 pub(super) fn code() -> String {
     format!("{:032x}", u128::from_ne_bytes(bytes()))
 }
 
-/// Returns a token in padded Base64 like the vendor's, so that clients see that `+`, `/` and `=` must
-/// be encoded in forms.
+/// Returns a token in padded Base64, like the vendor's. Clients must encode its `+`, `/` and `=` in
+/// forms.
 pub(super) fn token() -> String {
     BASE64_STANDARD.encode(bytes::<50>())
 }
 
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system has random bytes");
+    getrandom::fill(&mut bytes).expect("the operating system should provide random bytes");
     bytes
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue};
 use dropbox_sign_oauth::UnixTime;
 
-/// The vendor counts "requests per hour".
+/// The vendor documents its limit in "requests per hour".
 const WINDOW: Duration = Duration::from_secs(60 * 60);
 
 static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-/// As documented.
+/// The name that the vendor documents.
 static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-/// As seen on the wire.
+/// The name that the live service sends.
 static LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-limit-remaining");
 static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// Counts the requests of an hour, which starts with the first one.
+/// Counts the requests of an hour, which starts with the first request.
 pub(super) struct RateLimit {
     limit: u64,
     used: u64,
@@ -33,11 +33,7 @@ pub(super) struct Counted {
 
 impl RateLimit {
     pub(super) fn new(limit: u64) -> Self {
-        Self {
-            limit,
-            used: 0,
-            reset: UnixTime::from_secs(0),
-        }
+        Self { limit, used: 0, reset: UnixTime::from_secs(0) }
     }
 
     pub(super) fn count(&mut self, now: UnixTime) -> Counted {
@@ -47,12 +43,7 @@ impl RateLimit {
         }
         let allowed = self.used < self.limit;
         self.used += u64::from(allowed);
-        Counted {
-            allowed,
-            limit: self.limit,
-            remaining: self.limit - self.used,
-            reset: self.reset,
-        }
+        Counted { allowed, limit: self.limit, remaining: self.limit - self.used, reset: self.reset }
     }
 }
 
@@ -82,12 +73,8 @@ mod tests {
             (13_600, true, 1, 17_200),
         ] {
             let counted = rate_limit.count(UnixTime::from_secs(second));
-            let expected = Counted {
-                allowed,
-                limit: 2,
-                remaining,
-                reset: UnixTime::from_secs(reset),
-            };
+            let expected =
+                Counted { allowed, limit: 2, remaining, reset: UnixTime::from_secs(reset) };
             assert_eq!(counted, expected, "{second}");
         }
     }

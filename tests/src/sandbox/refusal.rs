@@ -12,8 +12,8 @@ use axum::{
 };
 use serde_json::json;
 
-/// An error response. In [`Shape::Flat`], the code is `error` and the message
-/// `error_description`; in [`Shape::Nested`], `error_name` and `error_msg`.
+/// An error response. The code and message are `error` and `error_description` in [`Shape::Flat`],
+/// and `error_name` and `error_msg` in [`Shape::Nested`].
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -28,13 +28,13 @@ pub(super) struct Refusal {
 
 #[derive(Clone, Copy, Debug)]
 enum Shape {
-    /// Everything below `/v3`, and the token endpoint for requests that it cannot read.
+    /// The shape of all errors that are not [`Flat`](Self::Flat).
     Nested,
-    /// The token endpoint (RFC 6749 §5.2).
+    /// The shape of errors of the token endpoint whose code is in RFC 6749 §5.2.
     Flat,
 }
 
-/// The message of an error response, as an extension of the response: for the log.
+/// The message of an error response: an extension of the response, for the log.
 #[derive(Clone)]
 pub(super) struct Reason(pub(super) Cow<'static, str>);
 
@@ -45,14 +45,7 @@ impl Refusal {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            shape,
-            challenge: None,
-            allow: None,
-        }
+        Self { status, code, message: message.into(), shape, challenge: None, allow: None }
     }
 
     fn nested(
@@ -72,12 +65,12 @@ impl Refusal {
         Self::nested(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// A parameter is missing, in the words of the live service.
+    /// A parameter is missing. The message is that of the live service.
     pub(super) fn missing(parameter: &str) -> Self {
         Self::bad_request(format!("Parameter {parameter} is missing"))
     }
 
-    /// The bearer token is missing or invalid; `challenge` as in RFC 6750 §3.
+    /// The bearer token is missing or invalid. `challenge` is described in RFC 6750 §3.
     pub(super) fn unauthorized(message: String, challenge: &'static str) -> Self {
         let mut refusal = Self::nested(StatusCode::UNAUTHORIZED, "unauthorized", message);
         refusal.challenge = Some(challenge);
@@ -96,7 +89,7 @@ impl Refusal {
         refusal
     }
 
-    /// The vendor documents no code for it.
+    /// The vendor documents no code for this error, so it is `bad_request`.
     pub(super) fn body_too_large() -> Self {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         Self::nested(status, "bad_request", "The body is too large.")
@@ -116,8 +109,8 @@ impl Refusal {
         Self::flat("invalid_request", message)
     }
 
-    /// With the challenge that RFC 6749 §5.2 requires if the client sent the header, and allows
-    /// otherwise.
+    /// Always has a challenge. RFC 6749 §5.2 requires it if the request has an `Authorization`
+    /// header, and allows it otherwise.
     pub(super) fn invalid_client(message: impl Into<Cow<'static, str>>) -> Self {
         let mut refusal = Self::flat("invalid_client", message);
         refusal.status = StatusCode::UNAUTHORIZED;

@@ -1,4 +1,4 @@
-//! The body of a token request: JSON, form-encoded or multipart.
+//! Parses the body of a token request: JSON, form-encoded or multipart.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use super::{
     refusal::Refusal,
 };
 
-/// Parses the parameters in the encoding that `Content-Type` names. An empty body has none.
+/// Parses the parameters in the encoding of `Content-Type`. An empty body has no parameters.
 pub(super) async fn read(headers: &HeaderMap, body: Bytes) -> Result<Parameters, Refusal> {
     if body.is_empty() {
         return Ok(Parameters::default());
@@ -40,7 +40,7 @@ fn essence(value: &HeaderValue) -> Option<String> {
 }
 
 fn json(body: &[u8]) -> Result<Parameters, Refusal> {
-    // serde_json's own message may quote the body.
+    // The error of serde_json is not shown: it may quote the body.
     let Members(members) = serde_json::from_slice(body)
         .map_err(|_| Refusal::bad_request("The body is not a JSON object"))?;
     let mut pairs = Vec::new();
@@ -65,8 +65,8 @@ async fn multipart(content_type: &HeaderValue, body: Bytes) -> Result<Parameters
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, content_type.clone());
     let multipart = Multipart::from_request(request, &()).await;
-    let mut multipart = multipart
-        .map_err(|_| Refusal::bad_request("Content-Type has no boundary of the multipart body"))?;
+    let mut multipart =
+        multipart.map_err(|_| Refusal::bad_request("Content-Type has no multipart boundary"))?;
     let mut pairs = Vec::new();
     while let Some(part) = multipart.next_field().await.map_err(unreadable)? {
         let Some(name) = part.name().map(String::from) else {
@@ -77,7 +77,7 @@ async fn multipart(content_type: &HeaderValue, body: Bytes) -> Result<Parameters
     Ok(Parameters::from_pairs(pairs)?)
 }
 
-/// The members of a JSON object in their order, duplicates included.
+/// The members of a JSON object in their order, including duplicates.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {

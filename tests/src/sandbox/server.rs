@@ -30,14 +30,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// What the server offers in the TLS handshake.
-const ALPN: &[&[u8]] = if cfg!(feature = "http2") {
-    &[b"h2", b"http/1.1"]
-} else {
-    &[b"http/1.1"]
-};
+/// The protocols that the server accepts in the TLS handshake.
+const ALPN: &[&[u8]] = if cfg!(feature = "http2") { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
 
-/// A server on its own thread, which ends when this is dropped.
+/// A server on its own thread. Dropping it stops the thread.
 pub(super) struct Server {
     port: u16,
     // Dropping the sender stops the thread.
@@ -54,9 +50,7 @@ impl Server {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let tcp = {
             let _guard = runtime.enter();
             TcpListener::from_std(listener)?
@@ -66,11 +60,7 @@ impl Server {
         let thread = thread::Builder::new()
             .name("sandbox".into())
             .spawn(move || run(&runtime, listener, router, stopped))?;
-        Ok(Self {
-            port,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { port, stop: Some(stop), thread: Some(thread) })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -82,13 +72,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // The thread has printed its panic; a second one in a drop would abort.
+            // If the thread panicked, it has printed the message. A panic here could abort.
             let _ = thread.join();
         }
     }
 }
 
-/// Serves until `stopped`. Requests in progress end with the runtime.
+/// Serves until `stopped`. Requests in progress are dropped with the runtime.
 fn run(runtime: &Runtime, listener: Listener, router: Router, stopped: oneshot::Receiver<()>) {
     let service = router.into_make_service_with_connect_info::<Connection>();
     runtime.block_on(async {
@@ -115,11 +105,7 @@ impl Listener {
             config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
             TlsAcceptor::from(Arc::new(config))
         });
-        Self {
-            tcp,
-            tls,
-            handshakes: JoinSet::new(),
-        }
+        Self { tcp, tls, handshakes: JoinSet::new() }
     }
 }
 
@@ -131,7 +117,7 @@ impl AxumListener for Listener {
         loop {
             tokio::select! {
                 (stream, address) = AxumListener::accept(&mut self.tcp) => {
-                    // Small responses could otherwise wait for an acknowledgement.
+                    // Otherwise Nagle's algorithm could delay small responses.
                     let _ = stream.set_nodelay(true);
                     let Some(tls) = &self.tls else {
                         return (Stream::new(Io::Plain(stream)), address);
@@ -159,7 +145,7 @@ impl AxumListener for Listener {
 pub(super) struct Connection(Arc<AtomicBool>);
 
 impl Connection {
-    /// Resets the connection instead of the next write.
+    /// Makes the next write reset the connection.
     pub(super) fn reset(&self) {
         self.0.store(true, Relaxed);
     }
@@ -196,7 +182,7 @@ impl Stream {
             Io::Plain(tcp) => tcp,
             Io::Tls(tls) => tls.get_ref().0,
         });
-        // Closing the socket then sends RST.
+        // With a linger time of zero, closing the socket sends RST.
         tcp.set_linger(Some(Duration::ZERO))?;
         Err(io::ErrorKind::ConnectionReset.into())
     }

@@ -32,11 +32,12 @@ use super::{
     token,
 };
 
-/// The largest accepted body in bytes, a hundred times a usual token request.
+/// The size limit of a body, in bytes: more than a hundred times a usual token request.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
-/// How much of a larger body is read before it is refused. A server that closes while the client
-/// still writes resets the connection, and the client may never see the response.
+/// How many bytes of a larger body are read before it is rejected. If the server closed the
+/// connection while the client still writes, the connection would be reset, and the client might
+/// not receive the response.
 const BODY_DRAINED: usize = 1024 * 1024;
 
 /// The settings of [`Builder`](super::Builder).
@@ -50,7 +51,7 @@ pub(super) struct Settings {
     pub(super) refresh_needs_credentials: bool,
     pub(super) callback: Option<RedirectUri>,
     pub(super) consent: Consent,
-    /// The accounts that a person can choose from.
+    /// The accounts that the user can choose from.
     pub(super) accounts: &'static [Account],
     pub(super) code_lifetime: Duration,
     pub(super) token_lifetime: Duration,
@@ -61,21 +62,21 @@ pub(super) struct Settings {
 /// How the `Authorization: Basic` header of token requests is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Basic {
-    /// It is checked if there is one.
+    /// The header is checked if there is one.
     Optional,
     Required,
-    /// As optional, and one without a user name is accepted.
+    /// Like `Optional`, but a header without a user name is accepted.
     Lenient,
 }
 
-/// How an authorization is decided.
+/// How an authorization request is decided.
 #[derive(Clone, Copy)]
 pub(super) enum Consent {
-    /// By a person, on a page.
+    /// The user decides on a page.
     Ask,
-    /// It is approved at once.
+    /// It is approved automatically.
     Approve,
-    /// It is denied at once.
+    /// It is denied automatically.
     Deny,
 }
 
@@ -99,11 +100,8 @@ impl Service {
         observer: Option<Observer>,
         fault: Option<Fault>,
     ) -> Self {
-        let grants = Grants::new(
-            settings.code_lifetime,
-            settings.token_lifetime,
-            settings.refresh_tokens,
-        );
+        let grants =
+            Grants::new(settings.code_lifetime, settings.token_lifetime, settings.refresh_tokens);
         Self {
             clock: Clock::default(),
             log: Log::new(observer),
@@ -131,7 +129,7 @@ impl Service {
         lock(&self.rate_limit).count(self.clock.now())
     }
 
-    /// Issues a code for the approval of a user.
+    /// Issues a code after a user has approved.
     pub(super) fn issue_code(&self, account: &'static Account, state: &str) -> String {
         let code = random::code();
         let now = self.clock.now();
@@ -174,7 +172,8 @@ async fn show_fault(State(service): State<Arc<Service>>) -> String {
     fault.map_or("none".into(), |fault| fault.to_string())
 }
 
-/// Switches faults. Only PUT does, which web pages of other origins cannot send.
+/// Switches a fault on or off. The method is PUT, because web pages of other origins cannot send
+/// it.
 async fn set_fault(
     State(service): State<Arc<Service>>,
     body: String,
@@ -189,13 +188,13 @@ async fn set_fault(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Wraps the pages of a browser.
+/// Middleware of the pages: records requests.
 async fn page(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     respond(&service, request, Ok(next), false).await
 }
 
-/// Wraps the API: requests are counted, refused above the limit, subject to faults, and responses
-/// never cached.
+/// Middleware of the API: counts, limits and records requests, applies faults, and prevents
+/// caching.
 async fn api(
     State(service): State<Arc<Service>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
@@ -223,8 +222,8 @@ async fn api(
     response
 }
 
-/// Reads the body up to its limit, passes the request on, and records it. The log says so if the
-/// response is lost.
+/// Reads the body up to its limit, runs the handler, and records the request. The log notes a
+/// response that is lost.
 async fn respond(
     service: &Service,
     request: Request,
@@ -262,7 +261,5 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
 }
 
 fn is_over_limit(error: &axum::Error) -> bool {
-    error
-        .source()
-        .is_some_and(<dyn Error>::is::<LengthLimitError>)
+    error.source().is_some_and(<dyn Error>::is::<LengthLimitError>)
 }

@@ -1,5 +1,4 @@
-//! `POST /oauth/token` exchanges a code for tokens, and with `?refresh` a refresh token for an
-//! access token.
+//! `POST /oauth/token`: exchanges a code for tokens or, with `?refresh`, refreshes an access token.
 
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use super::{
     service::{Service, Settings},
 };
 
-/// The response to both, in the order of the vendor's example.
+/// The response to an exchange or a refresh. The members have the order of the vendor's example.
 #[derive(Serialize)]
 struct TokenResponse {
     access_token: String,
@@ -30,7 +29,7 @@ struct TokenResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
     expires_in: u64,
-    /// Only of an exchange.
+    /// Only in the response to an exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<String>,
 }
@@ -50,7 +49,7 @@ pub(super) async fn token(
         Err(refusal) if service.settings.nested_errors => Err(refusal.into_nested()),
         result => result.map(Json),
     };
-    // RFC 6749 §5.1 requires it beside `Cache-Control: no-store`, which every response has.
+    // RFC 6749 §5.1 requires this header in addition to `Cache-Control: no-store`.
     ([(PRAGMA, "no-cache")], result)
 }
 
@@ -81,9 +80,9 @@ fn generate(
         Refusal::invalid_grant(match invalid {
             Invalid::Unknown => "The code is unknown",
             Invalid::Expired => "The code has expired",
-            Invalid::Used => "The code was used before: its tokens are now revoked",
+            Invalid::Used => "The code was already used: its tokens are now revoked",
             Invalid::Revoked => "The user has revoked the grant",
-            Invalid::StateDiffers => "The state is not the one of the authorization",
+            Invalid::StateDiffers => "The state does not match the authorization",
         })
     })?;
     Ok(response(service, issued, Some(state)))
@@ -118,7 +117,7 @@ fn refresh(
     let issued = service.grants().refresh(now, refresh_token, fresh());
     let issued = issued.map_err(|invalid| {
         Refusal::invalid_grant(match invalid {
-            Invalid::Used => "The refresh token was replaced before: the grant is now revoked",
+            Invalid::Used => "The refresh token was already replaced: the grant is now revoked",
             Invalid::Revoked => "The user has revoked the grant",
             Invalid::Unknown | Invalid::Expired | Invalid::StateDiffers => {
                 "The refresh token is unknown"
@@ -129,10 +128,7 @@ fn refresh(
 }
 
 fn fresh() -> Fresh {
-    Fresh {
-        access_token: random::token(),
-        refresh_token: random::token(),
-    }
+    Fresh { access_token: random::token(), refresh_token: random::token() }
 }
 
 fn response(service: &Service, issued: Issued, state: Option<&str>) -> TokenResponse {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use dropbox_sign_oauth_hyper as hyper;
 use dropbox_sign_oauth_testkit::sandbox::Sandbox;
-use dropbox_sign_oauth_ureq::{self as ureq, CallError, Operation, RetryPolicy};
+use dropbox_sign_oauth_ureq::{
+    self as ureq, CallError, CertificateDer, Operation, PlainHttp, RetryPolicy,
+};
 use tokio::runtime::Runtime;
 
 /// A transport of either adapter.
@@ -16,22 +18,42 @@ pub(crate) enum Client {
 /// Longer than any call of these tests takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// What differs between the tests.
+pub(crate) struct Settings {
+    pub(crate) root: Option<CertificateDer<'static>>,
+    pub(crate) deadline: Duration,
+    pub(crate) proxy: Option<String>,
+    pub(crate) plain_http: PlainHttp,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { root: None, deadline: DEADLINE, proxy: None, plain_http: PlainHttp::default() }
+    }
+}
+
 impl Client {
     /// Creates a client of each adapter that trusts the sandbox.
     pub(crate) fn both(sandbox: &Sandbox) -> [Self; 2] {
-        Self::both_with_deadline(sandbox, DEADLINE)
+        Self::both_with(Settings { root: sandbox.root_certificate(), ..Settings::default() })
     }
 
-    pub(crate) fn both_with_deadline(sandbox: &Sandbox, deadline: Duration) -> [Self; 2] {
+    pub(crate) fn both_with(settings: Settings) -> [Self; 2] {
         let mut hyper = hyper::Transport::builder()
-            .deadline(deadline)
-            .connect_timeout(deadline);
+            .deadline(settings.deadline)
+            .connect_timeout(settings.deadline)
+            .plain_http(settings.plain_http);
         let mut ureq = ureq::Transport::builder()
-            .deadline(deadline)
-            .connect_timeout(deadline);
-        if let Some(root) = sandbox.root_certificate() {
+            .deadline(settings.deadline)
+            .connect_timeout(settings.deadline)
+            .plain_http(settings.plain_http);
+        if let Some(root) = settings.root {
             hyper = hyper.extra_root(root.clone());
             ureq = ureq.extra_root(root);
+        }
+        if let Some(proxy) = settings.proxy {
+            hyper = hyper.proxy(&proxy);
+            ureq = ureq.proxy(&proxy);
         }
         let hyper = Self::Hyper(hyper.build().unwrap(), runtime());
         [hyper, Self::Ureq(ureq.build().unwrap())]
@@ -58,9 +80,6 @@ impl Client {
     }
 }
 
-pub(crate) fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

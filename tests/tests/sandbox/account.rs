@@ -50,7 +50,7 @@ fn returns_the_second_account() {
 }
 
 #[test]
-fn names_the_scheme_that_it_rejects() {
+fn rejects_other_authorization_schemes_by_name() {
     const NO_TOKEN: &str = "Bearer realm=\"Dropbox Sign sandbox\"";
     const INVALID_TOKEN: &str = "Bearer realm=\"Dropbox Sign sandbox\", error=\"invalid_token\"";
     let none = "No credentials supplied.";
@@ -63,11 +63,7 @@ fn names_the_scheme_that_it_rejects() {
     for (authorization, message, challenge) in [
         ("", none, NO_TOKEN),
         ("Bearer", &received("Bearer"), NO_TOKEN),
-        (
-            &format!("Basic {access_token}"),
-            &received("Basic"),
-            NO_TOKEN,
-        ),
+        (&format!("Basic {access_token}"), &received("Basic"), NO_TOKEN),
         (&access_token, &received("another scheme"), NO_TOKEN),
         ("Bearer x", unknown, INVALID_TOKEN),
         (&format!("Bearer {refresh_token}"), unknown, INVALID_TOKEN),
@@ -84,7 +80,7 @@ fn names_the_scheme_that_it_rejects() {
 }
 
 #[test]
-fn accepts_an_api_key_if_there_is_one() {
+fn accepts_the_configured_api_key() {
     let sandbox = start(Sandbox::builder().api_key("key"));
     for (credentials, status) in [("key:", 200), ("key:x", 401), ("other:", 401), ("key", 401)] {
         let authorization = format!("Basic {}", BASE64_STANDARD.encode(credentials));
@@ -117,7 +113,7 @@ fn accepts_tokens_of_an_earlier_sandbox() {
     sandbox.accept(&access_token, Some(&refresh_token));
     assert_eq!(bearer(&sandbox, &access_token), valid());
     tokens(&post_json(&sandbox, REFRESH, &refresh_body(&refresh_token)));
-    // Both belong to one grant.
+    // The access token belongs to the same grant.
     assert!(sandbox.revoke(&refresh_token));
     assert_eq!(bearer(&sandbox, &access_token), invalid("was revoked"));
 }
@@ -128,11 +124,7 @@ fn revoking_any_secret_revokes_the_grant() {
     let revoked = || invalid_grant("The user has revoked the grant");
     for by_access_token in [true, false] {
         let (access_token, refresh_token) = log_in(&sandbox);
-        let secret = if by_access_token {
-            &access_token
-        } else {
-            &refresh_token
-        };
+        let secret = if by_access_token { &access_token } else { &refresh_token };
         assert!(sandbox.revoke(secret));
         assert_eq!(bearer(&sandbox, &access_token), invalid("was revoked"));
         let body = refresh_body(&refresh_token);

@@ -27,7 +27,7 @@ pub(crate) fn query(changes: &[(&str, Option<&str>)]) -> String {
     query.extend_pairs(parameters).finish()
 }
 
-/// The ticket of a page's form.
+/// Returns the ticket in the form of a page.
 #[track_caller]
 pub(crate) fn ticket(page: &Response<String>) -> String {
     assert_eq!(page.status(), StatusCode::OK, "{}", page.body());
@@ -54,7 +54,7 @@ fn exchange_redirect(sandbox: &Sandbox, redirect: &Response<String>, callback: &
     tokens(&post_json(sandbox, TOKEN, &body)).0
 }
 
-/// The sentence of a page that refuses.
+/// Returns the reason on an error page.
 #[track_caller]
 fn refusal(page: &Response<String>) -> String {
     assert_eq!(page.status(), StatusCode::BAD_REQUEST);
@@ -104,9 +104,7 @@ fn page_is_self_contained_and_escaped() {
     ] {
         assert_eq!(html.matches(part).count(), 1, "{part}");
     }
-    for absent in [
-        "<script", "<link", "<img", "<iframe", "src=", "url(", "@import", STATE,
-    ] {
+    for absent in ["<script", "<link", "<img", "<iframe", "src=", "url(", "@import", STATE] {
         assert!(!html.contains(absent), "{absent}");
     }
     // Every page has a new nonce and ticket.
@@ -124,22 +122,18 @@ fn approval_redirects_with_a_code() {
 }
 
 #[test]
-fn person_chooses_between_two_accounts() {
+fn user_chooses_between_two_accounts() {
     let sandbox = start(Sandbox::builder().second_account());
-    for (decision, email_address) in [
-        ("approve", EMAIL_ADDRESS),
-        ("approve-second", SECOND_EMAIL_ADDRESS),
-    ] {
+    for (decision, email_address) in
+        [("approve", EMAIL_ADDRESS), ("approve-second", SECOND_EMAIL_ADDRESS)]
+    {
         let page = get(&sandbox, &query(&[]));
         let button = format!("value=\"{decision}\">Approve as {email_address}</button>");
         assert!(page.body().contains(&button));
         let redirect = decide(&sandbox, &ticket(&page), decision);
         let token = exchange_redirect(&sandbox, &redirect, "http://127.0.0.1:9/callback?");
         let account = get_account(&sandbox, &format!("Bearer {token}"));
-        assert_eq!(
-            json_body(&account)["account"]["email_address"],
-            email_address
-        );
+        assert_eq!(json_body(&account)["account"]["email_address"], email_address);
     }
 }
 
@@ -168,9 +162,9 @@ fn ticket_is_valid_for_one_decision() {
         assert_eq!(refusal(&page), "The form has no decision.");
     }
     let page = decide(&sandbox, &first, "deny&decision=approve");
-    assert_eq!(refusal(&page), "The form has a field more than once.");
+    assert_eq!(refusal(&page), "The form has a duplicate field.");
 
-    // None of these was a decision.
+    // None of these used the ticket.
     let redirect = decide(&sandbox, &first, "approve");
     assert_eq!(redirect.status(), StatusCode::SEE_OTHER);
     let unknown = "00000000000000000000000000000000";
@@ -196,10 +190,7 @@ fn redirects_to_the_requested_callback_or_the_default() {
         (None, "https://example.com/app?a=1&"),
         (Some(""), "https://example.com/app?a=1&"),
         (Some(CALLBACK), "http://127.0.0.1:9/callback?"),
-        (
-            Some("com.example.app:/callback/x"),
-            "com.example.app:/callback/x?",
-        ),
+        (Some("com.example.app:/callback/x"), "com.example.app:/callback/x?"),
     ] {
         let redirect = get(&sandbox, &query(&[("redirect_uri", redirect_uri)]));
         exchange_redirect(&sandbox, &redirect, callback);
@@ -225,23 +216,11 @@ fn never_redirects_an_invalid_request() {
     for (name, value, reason) in [
         ("client_id", None, "The parameter client_id is missing."),
         ("client_id", Some("x"), "No app has this client_id."),
-        (
-            "response_type",
-            None,
-            "The parameter response_type is missing.",
-        ),
-        (
-            "response_type",
-            Some("token"),
-            "The response_type is not code.",
-        ),
+        ("response_type", None, "The parameter response_type is missing."),
+        ("response_type", Some("token"), "The response_type is not code."),
         ("state", None, "The parameter state is missing."),
         ("state", Some(""), "The parameter state is missing."),
-        (
-            "redirect_uri",
-            None,
-            "The redirect_uri is missing, and the app has no callback.",
-        ),
+        ("redirect_uri", None, "The redirect_uri is missing, and the app has no callback."),
         ("redirect_uri", Some("/callback"), INVALID_URI),
         ("redirect_uri", Some("https://example.com/#x"), INVALID_URI),
         ("redirect_uri", Some("javascript:alert(1)"), INVALID_URI),
@@ -256,7 +235,7 @@ fn never_redirects_an_invalid_request() {
     }
     let duplicate = format!("{}&state=x", query(&[]));
     for (query, reason) in [
-        (&*duplicate, "The parameter state is there more than once."),
+        (&*duplicate, "Duplicate parameter state."),
         ("/oauth/authorize", "The parameter client_id is missing."),
     ] {
         assert_eq!(refusal(&get(&sandbox, query)), reason, "{query}");

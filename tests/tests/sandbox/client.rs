@@ -1,4 +1,4 @@
-//! A minimal HTTP client, and the requests of the tests.
+//! A minimal HTTP client, and the requests that the tests send.
 
 use std::{
     io::{Read, Write},
@@ -29,7 +29,7 @@ pub(crate) fn state() -> State {
 
 pub(crate) fn connect(sandbox: &Sandbox) -> TcpStream {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, sandbox.port())).unwrap();
-    // A test fails rather than hangs.
+    // With a timeout, a test fails instead of hanging.
     let patience = Some(Duration::from_secs(10));
     stream.set_read_timeout(patience).unwrap();
     stream
@@ -45,11 +45,7 @@ pub(crate) fn exchange(
 ) -> Response<String> {
     let mut request = format!("{method} {path_and_query} HTTP/1.1\r\n");
     let length = body.len().to_string();
-    let own = [
-        ("Host", "localhost"),
-        ("Content-Length", &length),
-        ("Connection", "close"),
-    ];
+    let own = [("Host", "localhost"), ("Content-Length", &length), ("Connection", "close")];
     for (name, value) in headers.iter().chain(&own) {
         request.extend([name, ": ", value, "\r\n"]);
     }
@@ -101,12 +97,7 @@ pub(crate) fn post_as(
     content_type: &str,
     body: &str,
 ) -> Response<String> {
-    post(
-        sandbox,
-        path_and_query,
-        &[("Content-Type", content_type)],
-        body,
-    )
+    post(sandbox, path_and_query, &[("Content-Type", content_type)], body)
 }
 
 pub(crate) fn post_json(sandbox: &Sandbox, path_and_query: &str, body: &Value) -> Response<String> {
@@ -163,7 +154,7 @@ pub(crate) fn wrong_client() -> (u16, Value) {
     flat(401, "invalid_client", description)
 }
 
-/// The error for an `Authorization` header of a token request with this problem.
+/// The error for a token request whose `Authorization` header has this problem.
 pub(crate) fn wrong_header(problem: &str) -> (u16, Value) {
     let description = format!(
         "The Authorization header {problem}; \

@@ -1,4 +1,4 @@
-//! The sandbox as its clients see it: the responses of each endpoint, byte for byte where it matters.
+//! Tests the sandbox through HTTP, endpoint by endpoint.
 
 mod account;
 mod authorize;

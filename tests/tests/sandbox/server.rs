@@ -1,4 +1,4 @@
-//! The server as a whole: start and stop, TLS, limits, faults and the log.
+//! Start and stop, TLS, limits, faults and the log.
 
 use std::{
     io::{self, Read, Write},
@@ -35,8 +35,7 @@ fn dropping_closes_all_connections() {
     );
     let idle = connect(&sandbox);
     let mut half = connect(&sandbox);
-    half.write_all(b"POST /oauth/token HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
-        .unwrap();
+    half.write_all(b"POST /oauth/token HTTP/1.1\r\nContent-Length: 9\r\n\r\n{").unwrap();
     assert_eq!(get(&sandbox, "/").status(), StatusCode::NOT_FOUND);
     drop(sandbox);
 
@@ -56,10 +55,7 @@ fn start_fails_with_port_in_use_and_invalid_settings() {
         (builder().port(port), io::ErrorKind::AddrInUse),
         (builder().tls().port(port), io::ErrorKind::AddrInUse),
         (builder().callback("/callback"), io::ErrorKind::InvalidInput),
-        (
-            builder().client("a b", "secret"),
-            io::ErrorKind::InvalidInput,
-        ),
+        (builder().client("a b", "secret"), io::ErrorKind::InvalidInput),
         (builder().client("id", ""), io::ErrorKind::InvalidInput),
     ] {
         assert_eq!(builder.start().unwrap_err().kind(), kind);
@@ -116,7 +112,7 @@ fn limits_bodies() {
     let lengths: Vec<_> = recorded.iter().map(|request| request.body.len()).collect();
     assert_eq!(lengths, [64 * 1024, 0, 0]);
 
-    // An endless body is refused before its end.
+    // A very large body is rejected before it is complete.
     let mut stream = connect(&sandbox);
     let head = "POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
@@ -141,12 +137,8 @@ fn rejects_an_incomplete_body() {
 
 /// The headers of the rate limit.
 fn limit_headers(response: &Response<String>) -> [&str; 3] {
-    [
-        "x-ratelimit-limit",
-        "x-ratelimit-remaining",
-        "x-ratelimit-limit-remaining",
-    ]
-    .map(|name| header(response, name))
+    ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-limit-remaining"]
+        .map(|name| header(response, name))
 }
 
 #[test]
@@ -175,7 +167,7 @@ fn limits_the_rate_of_the_api() {
         assert_eq!(header(&response, "x-ratelimit-reset"), reset.to_string());
         assert_eq!(header(&response, "cache-control"), "no-store");
     }
-    // The authorize page is not limited.
+    // The rate limit does not apply to the authorize page.
     let redirect = get(&sandbox, &query(&[]));
     assert_eq!(redirect.status(), StatusCode::SEE_OTHER);
     assert_eq!(limit_headers(&redirect), ["", "", ""]);
@@ -193,13 +185,13 @@ fn put_fault(sandbox: &Sandbox, fault: &str) -> Response<String> {
 }
 
 #[test]
-fn faults_without_effect_are_switched_while_it_runs() {
+fn switches_faults_that_block_requests_while_running() {
     let sandbox = start(Sandbox::builder().fault(Fault::Unavailable));
     let body = generate_body(&sandbox);
     let unavailable = nested(503, "unavailable", "The service is unavailable.");
     assert_eq!(error(&post_json(&sandbox, TOKEN, &body)), unavailable);
     assert_eq!(get(&sandbox, "/sandbox/fault").body(), "503");
-    // The authorize page works.
+    // Faults do not affect the authorize page.
     assert_eq!(get(&sandbox, &query(&[])).status(), StatusCode::OK);
 
     assert_eq!(put_fault(&sandbox, "429").status(), StatusCode::NO_CONTENT);
@@ -208,17 +200,14 @@ fn faults_without_effect_are_switched_while_it_runs() {
 
     let expected = bad_request("A fault is one of 429, 503, slow, reset and none");
     assert_eq!(error(&put_fault(&sandbox, "500")), expected);
-    assert_eq!(
-        put_fault(&sandbox, "none\n").status(),
-        StatusCode::NO_CONTENT
-    );
+    assert_eq!(put_fault(&sandbox, "none\n").status(), StatusCode::NO_CONTENT);
     assert_eq!(get(&sandbox, "/sandbox/fault").body(), "none");
     // No request took effect.
     tokens(&post_json(&sandbox, TOKEN, &body));
 }
 
 #[test]
-fn faults_with_effect_lose_or_delay_the_response() {
+fn reset_and_slow_apply_the_request_and_lose_or_delay_the_response() {
     for builder in [Sandbox::builder(), Sandbox::builder().tls()] {
         let sandbox = start(builder);
         let used = generate_body(&sandbox).to_string();
@@ -241,7 +230,7 @@ fn faults_with_effect_lose_or_delay_the_response() {
         let headers = [("Content-Type", JSON)];
         let stream = connect_to(&sandbox);
         let response = exchange(stream, "POST", TOKEN, &headers, used.as_bytes());
-        let expected = invalid_grant("The code was used before: its tokens are now revoked");
+        let expected = invalid_grant("The code was already used: its tokens are now revoked");
         assert_eq!(error(&response), expected);
 
         let delay = Duration::from_millis(100);
@@ -355,7 +344,7 @@ fn send<O: Operation>(sandbox: &Sandbox, operation: O) -> O::Output {
 }
 
 #[test]
-fn accepts_the_cores_whole_flow_over_http_and_https() {
+fn completes_the_flow_of_the_core_over_http_and_https() {
     let builder = Sandbox::builder().automatic().callback(CALLBACK);
     let builder = builder.require_basic();
     for sandbox in [start(builder.clone()), start(builder.tls())] {
@@ -380,7 +369,7 @@ fn accepts_the_cores_whole_flow_over_http_and_https() {
 }
 
 #[test]
-fn only_a_client_that_trusts_it_sends_a_request() {
+fn receives_requests_only_from_clients_that_trust_its_certificate() {
     let authority = Authority::new();
     for (leaf, trusted, accepted) in [
         (Leaf::Valid, authority.root(), true),
@@ -409,34 +398,23 @@ fn unfinished_handshakes_do_not_block_others() {
     let sandbox = start(Sandbox::builder().tls());
     let _silent = connect(&sandbox);
     let mut plain = connect(&sandbox);
-    plain
-        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut response = Vec::new();
-    // It may end in a reset.
+    // The server may reset this connection.
     let _ = plain.read_to_end(&mut response);
-    assert!(
-        !response.starts_with(b"HTTP"),
-        "no plain text on the TLS port"
-    );
+    assert!(!response.starts_with(b"HTTP"), "plain text on the TLS port");
 
     let response = exchange(connect_to(&sandbox), "GET", "/", &[], b"");
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
 
 #[test]
-fn handshake_negotiates_the_version_of_http() {
-    let newest = if cfg!(feature = "http2") {
-        "h2"
-    } else {
-        "http/1.1"
-    };
+fn handshake_negotiates_the_http_version() {
+    let newest = if cfg!(feature = "http2") { "h2" } else { "http/1.1" };
     let sandbox = start(Sandbox::builder().tls());
-    for (offered, negotiated) in [
-        (&["h2", "http/1.1"][..], Some(newest)),
-        (&["http/1.1"], Some("http/1.1")),
-        (&[], None),
-    ] {
+    for (offered, negotiated) in
+        [(&["h2", "http/1.1"][..], Some(newest)), (&["http/1.1"], Some("http/1.1")), (&[], None)]
+    {
         let mut config = client_config(sandbox.root_certificate());
         let offered = offered.iter().map(|name| name.as_bytes().to_vec());
         config.alpn_protocols = offered.collect();

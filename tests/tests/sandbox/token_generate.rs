@@ -21,13 +21,7 @@ fn exchanges_a_code_in_three_encodings() {
     let mut seen = Vec::new();
     for (content_type, before, equals, between, after) in [
         (JSON, "{\"", "\":\"", "\",\"", "\"}"),
-        (
-            "Application/JSON; charset=utf-8",
-            " { \"",
-            "\" : \"",
-            "\" , \"",
-            "\" } ",
-        ),
+        ("Application/JSON; charset=utf-8", " { \"", "\" : \"", "\" , \"", "\" } "),
         (FORM, "", "=", "&", ""),
         (
             MULTIPART,
@@ -65,7 +59,7 @@ fn exchanges_a_code_in_three_encodings() {
         assert_eq!(bearer(&sandbox, &access_token), valid());
         for token in [access_token, refresh_token] {
             assert!(Token::new(&token).is_ok());
-            assert!(!seen.contains(&token), "every token is new");
+            assert!(!seen.contains(&token), "the token was issued before");
             seen.push(token);
         }
     }
@@ -86,7 +80,7 @@ fn rejects_unreadable_bodies() {
                                 application/x-www-form-urlencoded or multipart/form-data";
     let not_json = || bad_request("The body is not a JSON object");
     let duplicate = |name| {
-        let description = format!("Parameter {name} is there more than once");
+        let description = format!("Duplicate parameter {name}");
         flat(400, "invalid_request", &description)
     };
     let sandbox = Sandbox::start().unwrap();
@@ -97,21 +91,9 @@ fn rejects_unreadable_bodies() {
         (JSON, "{\"code\":\"canary\"", not_json()),
         (JSON, "{} {}", not_json()),
         (JSON, "{\"state\":\"\u{fffd}\",}", not_json()),
-        (
-            JSON,
-            "{\"state\":1}",
-            bad_request("Parameter state must be a string"),
-        ),
-        (
-            "multipart/form-data",
-            "x",
-            bad_request("Content-Type has no boundary of the multipart body"),
-        ),
-        (
-            MULTIPART,
-            "--part",
-            bad_request("The body is not multipart/form-data"),
-        ),
+        (JSON, "{\"state\":1}", bad_request("Parameter state must be a string")),
+        ("multipart/form-data", "x", bad_request("Content-Type has no multipart boundary")),
+        (MULTIPART, "--part", bad_request("The body is not multipart/form-data")),
         (
             MULTIPART,
             "--part\r\nContent-Disposition: form-data\r\n\r\n\r\n--part--\r\n",
@@ -128,7 +110,7 @@ fn rejects_unreadable_bodies() {
 }
 
 #[test]
-fn empty_body_lacks_the_client_id() {
+fn reports_a_missing_client_id_for_an_empty_body() {
     let sandbox = Sandbox::start().unwrap();
     for content_type in [JSON, FORM, MULTIPART, "text/plain", ""] {
         let response = post_as(&sandbox, TOKEN, content_type, "");
@@ -149,19 +131,11 @@ fn rejects_an_invalid_exchange_without_using_the_code() {
         ("client_id", Some("x"), wrong_client()),
         ("client_secret", Some("x"), wrong_client()),
         ("code", Some("x"), invalid_grant("The code is unknown")),
-        (
-            "state",
-            Some("x"),
-            invalid_grant("The state is not the one of the authorization"),
-        ),
+        ("state", Some("x"), invalid_grant("The state does not match the authorization")),
         (
             "grant_type",
             Some("refresh_token"),
-            flat(
-                400,
-                "unsupported_grant_type",
-                "grant_type must be authorization_code here",
-            ),
+            flat(400, "unsupported_grant_type", "grant_type must be authorization_code here"),
         ),
     ] {
         let body = generate_body(&sandbox);
@@ -179,7 +153,7 @@ fn rejects_an_invalid_exchange_without_using_the_code() {
 }
 
 #[test]
-fn names_missing_parameters_in_the_vendors_order() {
+fn reports_missing_parameters_in_the_vendors_order() {
     let sandbox = Sandbox::start().unwrap();
     let mut body = json!({});
     for member in ["client_id", "client_secret", "code", "grant_type", "state"] {
@@ -195,7 +169,7 @@ fn names_missing_parameters_in_the_vendors_order() {
 }
 
 #[test]
-fn errors_are_nested_on_request() {
+fn nested_errors_option_changes_the_shape_of_errors() {
     let sandbox = start(Sandbox::builder().nested_errors());
     let body = with(generate_body(&sandbox), "code", Some("x"));
     let response = post_json(&sandbox, TOKEN, &body);
@@ -211,7 +185,7 @@ fn second_exchange_revokes_the_first() {
     let (other, _) = log_in(&sandbox);
     assert_eq!(bearer(&sandbox, &access_token), valid());
 
-    let used = invalid_grant("The code was used before: its tokens are now revoked");
+    let used = invalid_grant("The code was already used: its tokens are now revoked");
     for _ in 0..2 {
         assert_eq!(error(&post_json(&sandbox, TOKEN, &body)), used);
     }
@@ -240,7 +214,7 @@ fn basic(credentials: &str) -> String {
 }
 
 #[test]
-fn checks_a_basic_header_and_says_what_it_expects() {
+fn checks_the_basic_header_and_reports_the_expected_one() {
     const ID: &str = "id/1+";
     const SECRET: &str = "s:e%&=";
     const OTHER: &str = "has other credentials";
@@ -265,7 +239,7 @@ fn checks_a_basic_header_and_says_what_it_expects() {
         (basic("key:x"), OTHER, false),
         (basic("other:"), OTHER, false),
         (basic(":"), OTHER, true),
-        // One of the vendor's samples.
+        // This header is in one of the vendor's samples.
         ("Basic :".into(), NOT_BASE64, true),
         (basic("key"), NOT_BASE64, true),
         ("Basic key:".into(), NOT_BASE64, true),
@@ -286,7 +260,7 @@ fn checks_a_basic_header_and_says_what_it_expects() {
             }
             let twice = [headers[0], headers[1], headers[1]];
             let response = post(sandbox, TOKEN, &twice, &body.to_string());
-            assert_eq!(error(&response), wrong_header("is there more than once"));
+            assert_eq!(error(&response), wrong_header("is duplicated"));
 
             // The header does not replace the body's credentials.
             let body = with(body, "client_id", None).to_string();

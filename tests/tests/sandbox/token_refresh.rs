@@ -43,7 +43,7 @@ fn keeps_rotates_or_omits_the_refresh_token() {
         if stays_valid {
             tokens(&again);
         } else {
-            let reason = "The refresh token was replaced before: the grant is now revoked";
+            let reason = "The refresh token was already replaced: the grant is now revoked";
             assert_eq!(error(&again), invalid_grant(reason));
             assert_eq!(bearer(&sandbox, &new), invalid("was revoked"));
         }
@@ -51,7 +51,7 @@ fn keeps_rotates_or_omits_the_refresh_token() {
 }
 
 #[test]
-fn accepts_three_encodings_and_decides_by_the_path() {
+fn accepts_three_encodings_and_recognizes_refreshes_by_the_query() {
     let sandbox = Sandbox::start().unwrap();
     let (_, refresh_token) = log_in(&sandbox);
     let members = [
@@ -60,9 +60,7 @@ fn accepts_three_encodings_and_decides_by_the_path() {
         ("client_id", CLIENT_ID),
         ("client_secret", CLIENT_SECRET),
     ];
-    let form = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(members)
-        .finish();
+    let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(members).finish();
     let parts = members.map(|(name, value)| {
         format!("--part\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     });
@@ -88,10 +86,7 @@ fn rejects_an_invalid_refresh() {
         (&[("client_id", None)], missing("client_id")),
         (&[("client_secret", None)], missing("client_secret")),
         (&[("client_secret", Some("x"))], wrong_client()),
-        (
-            &[("refresh_token", Some("x"))],
-            invalid_grant("The refresh token is unknown"),
-        ),
+        (&[("refresh_token", Some("x"))], invalid_grant("The refresh token is unknown")),
         (
             &[("grant_type", Some("authorization_code"))],
             flat(400, "unsupported_grant_type", grant_type),
@@ -99,9 +94,8 @@ fn rejects_an_invalid_refresh() {
     ] {
         for sandbox in [&new_app, &old_app] {
             let (_, refresh_token) = log_in(sandbox);
-            let body = members
-                .iter()
-                .fold(refresh_body(&refresh_token), |body, (member, value)| {
+            let body =
+                members.iter().fold(refresh_body(&refresh_token), |body, (member, value)| {
                     with(body, member, *value)
                 });
             let response = post_json(sandbox, REFRESH, &body);

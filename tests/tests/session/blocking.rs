@@ -1,4 +1,4 @@
-//! Blocking stores under the async adapter.
+//! Tests blocking stores with the async adapter.
 
 use std::{
     pin::{Pin, pin},
@@ -13,10 +13,10 @@ use dropbox_sign_oauth_ureq::{MemoryStore, Store};
 use tokio::runtime::{self, Runtime};
 
 use crate::{
-    DEADLINE, KEY, LONG, expired, hyper_sessions, options, service::Service, store::TestStore,
+    DEADLINE, KEY, LONG_LEASE, expired, hyper_sessions, options, service::Service, store::TestStore,
 };
 
-/// A client that owns a runtime, as blocking database clients do.
+/// A store that owns a runtime, as some blocking database clients do.
 struct OwnsRuntime(MemoryStore, Runtime, mpsc::Sender<()>);
 
 impl Drop for OwnsRuntime {
@@ -47,7 +47,7 @@ impl Store for OwnsRuntime {
 }
 
 #[test]
-fn a_store_that_owns_a_runtime_is_dropped_in_async_context() {
+fn store_that_owns_a_runtime_can_be_dropped_in_async_context() {
     let (dropped, drops) = mpsc::channel();
     let own = || runtime::Builder::new_current_thread().build().unwrap();
     own().block_on(async {
@@ -68,13 +68,13 @@ fn a_store_that_owns_a_runtime_is_dropped_in_async_context() {
 }
 
 #[test]
-fn a_runtime_that_shuts_down_fails_the_call() {
+fn call_fails_if_the_runtime_shuts_down() {
     let store = Arc::new(TestStore::default());
     let blocking = Blocking::new(Arc::clone(&store));
     let dying = runtime::Builder::new_multi_thread().build().unwrap();
     let handle = dying.handle().clone();
     dying.shutdown_timeout(DEADLINE);
-    // The call is made in the context of a runtime that has shut down.
+    // This call runs in the context of a runtime that has shut down.
     let caller = thread::spawn(move || {
         let _context = handle.enter();
         poll_once(pin!(blocking.load(KEY)))
@@ -84,10 +84,10 @@ fn a_runtime_that_shuts_down_fails_the_call() {
 }
 
 #[test]
-fn a_session_whose_runtime_has_shut_down_says_so() {
+fn returns_shut_down_if_the_runtime_has_shut_down() {
     let service = Service::start();
     let store = TestStore::with(&expired());
-    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG_LEASE));
     let dead = runtime::Builder::new_multi_thread().enable_all().build();
     let dead = dead.unwrap();
     let handle = dead.handle().clone();
@@ -98,12 +98,12 @@ fn a_session_whose_runtime_has_shut_down_says_so() {
         let outcome = poll_once(pin!(session.access_token()));
         assert!(matches!(outcome, Some(Err(SessionError::ShutDown))));
     }
-    // The session lives on in another runtime.
+    // The same session works in another runtime.
     let alive = runtime::Builder::new_multi_thread().enable_all().build();
     let alive = alive.unwrap();
-    let asking = alive.spawn(async move { sessions.get(KEY).access_token().await });
-    service.next().refresh("r0", 1);
-    let token = alive.block_on(asking).unwrap().unwrap();
+    let waiting = alive.spawn(async move { sessions.get(KEY).access_token().await });
+    service.next_request().respond_with_tokens("r0", 1);
+    let token = alive.block_on(waiting).unwrap().unwrap();
     assert_eq!(token.expose(), "a1");
 }
 

@@ -1,4 +1,4 @@
-//! Sessions of both adapters: one refresh for all callers, whatever fails meanwhile.
+//! Tests the sessions of both adapters.
 
 mod blocking;
 mod processes;
@@ -24,7 +24,7 @@ use http::{Request, Response};
 use tokio::runtime::{self, Runtime};
 use ureq::{SessionOptions, Store};
 
-/// Long enough for a busy machine: no test waits for it.
+/// A timeout for failures. Tests that pass do not wait for it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 const KEY: &str = "user-17";
@@ -39,17 +39,17 @@ fn record(refresh: &str, at: u64, expires_at: u64) -> String {
     )
 }
 
-/// Tokens that are due, and expired long ago.
+/// A record whose refresh is due and whose access token has expired.
 fn expired() -> String {
     record("due", 1, 1)
 }
 
-/// Tokens that are due, and valid for a hundred years.
+/// A record whose refresh is due and whose access token is still valid.
 fn due() -> String {
     record("due", 1, 5_000_000_000)
 }
 
-/// Tokens that are not due.
+/// A record whose access token is valid and whose refresh is not due.
 fn fresh() -> String {
     record("due", 4_000_000_000, 5_000_000_000)
 }
@@ -64,27 +64,25 @@ fn tokens(access_token: &str) -> TokenSet {
 
 // Sessions.
 
-/// The sessions of either adapter, for threads.
+/// The sessions of either adapter, with a blocking interface.
 #[derive(Clone)]
 enum Sessions {
     Hyper(hyper::Sessions, Arc<Runtime>),
     Ureq(ureq::Sessions),
 }
 
-/// A session of either adapter, for threads.
+/// A session of either adapter, with a blocking interface.
 #[derive(Clone)]
 enum Session {
     Hyper(hyper::Session, Arc<Runtime>),
     Ureq(ureq::Session),
 }
 
-/// A claim that does not expire during a test.
-const LONG: Duration = Duration::from_secs(600);
+/// A lease that does not expire during a test.
+const LONG_LEASE: Duration = Duration::from_secs(600);
 
 fn options(lease: Duration) -> SessionOptions {
-    SessionOptions::default()
-        .policy(policy(lease))
-        .flush_timeout(DEADLINE)
+    SessionOptions::default().policy(policy(lease)).flush_timeout(DEADLINE)
 }
 
 fn policy(lease: Duration) -> SessionPolicy {
@@ -92,7 +90,7 @@ fn policy(lease: Duration) -> SessionPolicy {
         .lease(lease)
         .clock_tolerance(Duration::from_secs(1))
         .retry(RetryPolicy::default().attempts(1))
-        // Only tests of a store that hangs wait for it.
+        // Longer than any test. Tests of a store that hangs set a shorter one.
         .store_timeout(DEADLINE)
 }
 
@@ -117,7 +115,7 @@ fn ureq_sessions(
 
 impl Sessions {
     fn new(adapter: &str, app: &App, store: impl Store + 'static) -> Self {
-        Self::with_options(adapter, app, store, options(LONG))
+        Self::with_options(adapter, app, store, options(LONG_LEASE))
     }
 
     fn with_options(
@@ -129,10 +127,7 @@ impl Sessions {
         if adapter == "ureq" {
             return Self::Ureq(ureq_sessions(app, store, options));
         }
-        let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build();
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let sessions = hyper_sessions(app, store, options);
         Self::Hyper(sessions, Arc::new(runtime.unwrap()))
     }
@@ -203,8 +198,8 @@ impl Session {
         authorized.unwrap()
     }
 
-    /// Sends a request by a client that responds with these statuses in turn. Returns the
-    /// credentials that it was sent.
+    /// Sends a request through a client whose responses have these statuses, in order. Returns the
+    /// `Authorization` headers that the client received, and the outcome.
     fn send_request(&self, statuses: &[u16]) -> (Vec<String>, Result<u16, String>) {
         let credentials = Mutex::new(Vec::new());
         let statuses = Mutex::new(statuses.iter());
@@ -230,15 +225,17 @@ impl Session {
         (credentials.into_inner().unwrap(), outcome)
     }
 
-    /// Asks for a token, on a thread of its own.
-    fn ask(&self) -> thread::JoinHandle<Result<Token, SessionError>> {
+    /// Requests an access token on another thread.
+    fn spawn_access_token(&self) -> thread::JoinHandle<Result<Token, SessionError>> {
         let session = self.clone();
         thread::spawn(move || session.access_token())
     }
 }
 
-/// Asks on a thread of its own, again after failures of the store.
-fn ask_until_ok(session: &Session) -> thread::JoinHandle<Result<Token, SessionError>> {
+/// Requests an access token on another thread. Retries while the store fails.
+fn spawn_access_token_until_ok(
+    session: &Session,
+) -> thread::JoinHandle<Result<Token, SessionError>> {
     let session = session.clone();
     thread::spawn(move || {
         loop {

@@ -1,4 +1,4 @@
-//! Processes that share a folder.
+//! Tests processes that share a folder.
 
 use std::{
     env, fs,
@@ -11,13 +11,13 @@ use dropbox_sign_oauth::session::RefreshState;
 use dropbox_sign_oauth_ureq::{FileStore, Store};
 
 use crate::{
-    ADAPTERS, KEY, LONG, Sessions, expired, options,
+    ADAPTERS, KEY, LONG_LEASE, Sessions, expired, options,
     service::{Service, app_at},
     store::access_token,
 };
 
-/// A claim that expires soon, for tests that wait for it.
-const SHORT: Duration = Duration::from_secs(5);
+/// A lease that is short enough to wait for.
+const SHORT_LEASE: Duration = Duration::from_secs(5);
 
 const CHILD_ADAPTER: &str = "SESSION_TEST_ADAPTER";
 const CHILD_SERVICE: &str = "SESSION_TEST_SERVICE";
@@ -25,9 +25,9 @@ const CHILD_STORE: &str = "SESSION_TEST_STORE";
 const CHILD_LEASE: &str = "SESSION_TEST_LEASE";
 
 #[test]
-#[ignore = "a process of the tests below"]
-fn process() {
-    let variable = |name| env::var(name).expect("to be run by the tests below");
+#[ignore = "the tests below run it as a child process"]
+fn child_process() {
+    let variable = |name| env::var(name).expect("only the tests below should run this");
     let app = app_at(&variable(CHILD_SERVICE));
     let store = FileStore::open(variable(CHILD_STORE)).unwrap();
     let lease = Duration::from_secs(variable(CHILD_LEASE).parse().unwrap());
@@ -39,7 +39,7 @@ fn process() {
 
 fn start_process(adapter: &str, service: &Service, folder: &Path, lease: Duration) -> Child {
     Command::new(env::current_exe().unwrap())
-        .args(["--exact", "processes::process", "--ignored", "--nocapture"])
+        .args(["--exact", "processes::child_process", "--ignored", "--nocapture"])
         .env(CHILD_ADAPTER, adapter)
         .env(CHILD_SERVICE, service.base())
         .env(CHILD_STORE, folder)
@@ -49,7 +49,7 @@ fn start_process(adapter: &str, service: &Service, folder: &Path, lease: Duratio
         .unwrap()
 }
 
-/// The access token that a process got.
+/// Returns the access token that a process printed.
 fn token_of(process: Child) -> String {
     let output = process.wait_with_output().unwrap();
     assert!(output.status.success());
@@ -70,33 +70,33 @@ fn four_processes_send_one_refresh() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let (folder, store) = folder_with(&expired());
-        let processes = [0; 4].map(|_| start_process(adapter, &service, folder.path(), LONG));
-        service.next().refresh("r0", 1);
+        let processes = [0; 4].map(|_| start_process(adapter, &service, folder.path(), LONG_LEASE));
+        service.next_request().respond_with_tokens("r0", 1);
         for process in processes {
             assert_eq!(token_of(process), "a1", "{adapter}");
         }
         assert_eq!(access_token(&store), "a1");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn a_process_killed_during_a_refresh_delays_the_others_by_its_claim() {
+fn refreshes_after_the_claim_of_a_killed_process_has_expired() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let (folder, store) = folder_with(&expired());
-        let mut killed = start_process(adapter, &service, folder.path(), SHORT);
-        let asked = service.next();
+        let mut killed = start_process(adapter, &service, folder.path(), SHORT_LEASE);
+        let request = service.next_request();
         killed.kill().unwrap();
         killed.wait().unwrap();
-        drop(asked);
-        let there = store.load(KEY).unwrap().unwrap();
-        assert!(matches!(there.refresh(), RefreshState::InProgress { .. }));
+        drop(request);
+        let stored = store.load(KEY).unwrap().unwrap();
+        assert!(matches!(stored.refresh(), RefreshState::InProgress { .. }));
 
-        let next = start_process(adapter, &service, folder.path(), SHORT);
-        service.next().refresh("r0", 1);
+        let next = start_process(adapter, &service, folder.path(), SHORT_LEASE);
+        service.next_request().respond_with_tokens("r0", 1);
         assert_eq!(token_of(next), "a1", "{adapter}");
         assert_eq!(access_token(&store), "a1");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }

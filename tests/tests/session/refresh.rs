@@ -1,4 +1,4 @@
-//! One refresh for all callers, and a token at once for those that have a valid one.
+//! Tests that concurrent callers cause one refresh, and that a valid token is returned at once.
 
 use std::{
     sync::{Arc, Barrier, atomic::Ordering},
@@ -9,9 +9,10 @@ use std::{
 use tokio::runtime;
 
 use crate::{
-    ADAPTERS, KEY, LONG, Session, Sessions, ask_until_ok, due, expired, exposed, fresh,
-    hyper_sessions, options,
+    ADAPTERS, KEY, LONG_LEASE, Session, Sessions, due, expired, exposed, fresh, hyper_sessions,
+    options,
     service::Service,
+    spawn_access_token_until_ok,
     store::{Fault, TestStore, access_token},
     ureq_sessions,
 };
@@ -21,7 +22,7 @@ fn two_hundred_tasks_send_one_refresh() {
     const TASKS: usize = 200;
     let service = Service::start();
     let store = TestStore::with(&expired());
-    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG_LEASE));
     let tasks = thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         runtime.unwrap().block_on(async {
@@ -38,15 +39,16 @@ fn two_hundred_tasks_send_one_refresh() {
             tokens
         })
     });
-    service.next().refresh("r0", 1);
+    service.next_request().respond_with_tokens("r0", 1);
     let tokens = tasks.join().unwrap();
     assert_eq!(tokens.len(), TASKS);
     assert!(tokens.iter().all(|token| token.expose() == "a1"));
     assert_eq!(access_token(&store), "a1");
-    // One live session: its record was loaded once, and stored twice.
+    // The session loaded the record once, and `access_token` above once more. It stored the claim
+    // and the new tokens.
     assert_eq!(store.loads.load(Ordering::SeqCst), 2);
     assert_eq!(store.swaps.load(Ordering::SeqCst), 2);
-    service.is_done();
+    service.assert_no_more_requests();
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn sixty_four_threads_send_one_refresh() {
     const THREADS: usize = 64;
     let service = Service::start();
     let store = TestStore::with(&expired());
-    let sessions = ureq_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let sessions = ureq_sessions(&service.app, Arc::clone(&store), options(LONG_LEASE));
     let start = Arc::new(Barrier::new(THREADS));
     let threads: Vec<_> = (0..THREADS)
         .map(|_| {
@@ -65,31 +67,31 @@ fn sixty_four_threads_send_one_refresh() {
             })
         })
         .collect();
-    service.next().refresh("r0", 1);
+    service.next_request().respond_with_tokens("r0", 1);
     for thread in threads {
         assert_eq!(exposed(thread.join()), "a1");
     }
     assert_eq!(access_token(&store), "a1");
-    service.is_done();
+    service.assert_no_more_requests();
 }
 
 #[test]
-fn a_valid_token_is_returned_while_a_refresh_is_in_progress() {
+fn returns_a_valid_token_while_a_refresh_is_in_progress() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&due());
         let session = Session::new(adapter, &service.app, Arc::clone(&store));
         assert_eq!(session.access_token().unwrap().expose(), "a0", "{adapter}");
-        let asked = service.next();
+        let request = service.next_request();
         assert_eq!(session.access_token().unwrap().expose(), "a0", "{adapter}");
-        asked.refresh("r0", 1);
+        request.respond_with_tokens("r0", 1);
         wait_for(&session, "a1");
         assert_eq!(access_token(&store), "a1");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
-/// Asks until the session has this token.
+/// Waits until the session returns this token.
 pub(crate) fn wait_for(session: &Session, token: &str) {
     while session.access_token().unwrap().expose() != token {
         thread::sleep(Duration::from_millis(1));
@@ -97,22 +99,22 @@ pub(crate) fn wait_for(session: &Session, token: &str) {
 }
 
 #[test]
-fn a_valid_token_is_returned_while_the_store_hangs() {
+fn returns_a_valid_token_while_the_store_hangs() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&due());
         let session = Session::new(adapter, &service.app, Arc::clone(&store));
         assert_eq!(session.access_token().unwrap().expose(), "a0");
-        let asked = service.next();
+        let request = service.next_request();
         store.set(Fault::Hangs);
-        asked.refresh("r0", 1);
+        request.respond_with_tokens("r0", 1);
         for _ in 0..100 {
-            // Not yet stored, so not yet used.
+            // The new token is not stored yet, so it is not used yet.
             assert_eq!(session.access_token().unwrap().expose(), "a0", "{adapter}");
         }
         store.set(Fault::None);
         wait_for(&session, "a1");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
@@ -123,27 +125,27 @@ fn sessions_of_two_keys_are_independent() {
         let store = TestStore::with(&expired());
         store.put("other", &fresh());
         let sessions = Sessions::new(adapter, &service.app, Arc::clone(&store));
-        let asking = sessions.get(KEY).ask();
-        let asked = service.next();
+        let waiting = sessions.get(KEY).spawn_access_token();
+        let request = service.next_request();
         let other = sessions.get("other");
         assert_eq!(other.access_token().unwrap().expose(), "a0", "{adapter}");
-        asked.refresh("r0", 1);
-        assert_eq!(exposed(asking.join()), "a1");
+        request.respond_with_tokens("r0", 1);
+        assert_eq!(exposed(waiting.join()), "a1");
         assert_eq!(other.access_token().unwrap().expose(), "a0");
         let error = sessions.get("third").access_token().unwrap_err();
         assert!(error.needs_authorization());
         other.end().unwrap();
         assert_eq!(access_token(&store), "a1");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn a_session_is_kept_while_it_is_used_and_evicted_when_idle() {
+fn keeps_sessions_in_use_and_evicts_idle_ones() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&fresh());
-        let options = options(LONG).idle_limit(0);
+        let options = options(LONG_LEASE).idle_limit(0);
         let sessions = Sessions::with_options(adapter, &service.app, Arc::clone(&store), options);
         let get_others = || (0..1000).for_each(|key| drop(sessions.get(&key.to_string())));
         let used = sessions.get(KEY);
@@ -162,28 +164,28 @@ fn a_session_is_kept_while_it_is_used_and_evicted_when_idle() {
 }
 
 #[test]
-fn a_dropped_task_loses_no_tokens() {
+fn stores_new_tokens_after_the_caller_is_dropped() {
     let service = Service::start();
     let store = TestStore::with(&expired());
-    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG));
+    let sessions = hyper_sessions(&service.app, Arc::clone(&store), options(LONG_LEASE));
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.unwrap();
     let dropped = {
         let session = sessions.get(KEY);
         runtime.spawn(async move { session.access_token().await })
     };
-    let asked = service.next();
+    let request = service.next_request();
     dropped.abort();
     assert!(runtime.block_on(dropped).unwrap_err().is_cancelled());
-    asked.refresh("r0", 1);
+    request.respond_with_tokens("r0", 1);
     let token = runtime.block_on(sessions.get(KEY).access_token()).unwrap();
     assert_eq!(token.expose(), "a1");
     assert_eq!(access_token(&store), "a1");
-    service.is_done();
+    service.assert_no_more_requests();
 }
 
 #[test]
-fn a_panicking_store_fails_the_call_and_blocks_nobody() {
+fn store_panic_fails_the_call_and_later_calls_succeed() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
@@ -193,8 +195,8 @@ fn a_panicking_store_fails_the_call_and_blocks_nobody() {
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "the call panicked", "{adapter}");
         store.set(Fault::None);
-        let next = ask_until_ok(&session);
-        service.next().refresh("r0", 1);
+        let next = spawn_access_token_until_ok(&session);
+        service.next_request().respond_with_tokens("r0", 1);
         assert_eq!(exposed(next.join()), "a1", "{adapter}");
     }
 }

@@ -1,4 +1,4 @@
-//! Access tokens and refresh tokens that the server rejects.
+//! Tests access tokens and refresh tokens that the server rejects.
 
 use std::{error::Error as _, sync::Arc, thread, time::Duration};
 
@@ -6,14 +6,14 @@ use dropbox_sign_oauth::{RetryPolicy, session::RefreshState};
 use http::Request;
 
 use crate::{
-    ADAPTERS, KEY, LONG, Session, Sessions, expired, exposed, fresh, options,
+    ADAPTERS, KEY, LONG_LEASE, Session, Sessions, expired, exposed, fresh, options,
     service::Service,
     store::{TestStore, access_token},
     tokens,
 };
 
 #[test]
-fn a_rejected_token_is_refreshed_once_and_the_request_sent_again() {
+fn refreshes_a_rejected_token_once_and_resends_the_request() {
     for adapter in ADAPTERS {
         for second in [200, 401] {
             let service = Service::start();
@@ -22,9 +22,9 @@ fn a_rejected_token_is_refreshed_once_and_the_request_sent_again() {
                 let (session, app) = (session.clone(), service.app.clone());
                 thread::spawn(move || session.account(&app))
             };
-            service.next().account("a0", 401);
-            service.next().refresh("r0", 1);
-            service.next().account("a1", second);
+            service.next_request().respond_with_account("a0", 401);
+            service.next_request().respond_with_tokens("r0", 1);
+            service.next_request().respond_with_account("a1", second);
             match account.join().unwrap() {
                 Ok(account) => {
                     assert_eq!(second, 200);
@@ -35,16 +35,16 @@ fn a_rejected_token_is_refreshed_once_and_the_request_sent_again() {
                     assert!(error.to_string().contains("401 Unauthorized"), "{error}");
                 }
             }
-            // A token that is seconds old is not refreshed because it was rejected.
+            // A rejected token is not refreshed again within a minute.
             let (sent, outcome) = session.send_request(&[401]);
             assert_eq!((sent, outcome), (vec!["Bearer a1".into()], Ok(401)));
-            service.is_done();
+            service.assert_no_more_requests();
         }
     }
 }
 
 #[test]
-fn a_refresh_that_brings_the_same_token_lets_the_rejection_through() {
+fn returns_the_401_if_a_refresh_returns_the_same_token() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let session = Session::new(adapter, &service.app, TestStore::with(&fresh()));
@@ -52,24 +52,23 @@ fn a_refresh_that_brings_the_same_token_lets_the_rejection_through() {
             let session = session.clone();
             thread::spawn(move || session.send_request(&[401]))
         };
-        service.next().refresh("r0", 0); // It responds with a0 and r0.
+        service.next_request().respond_with_tokens("r0", 0); // The response contains a0 and r0.
         let (sent, outcome) = sending.join().unwrap();
         assert_eq!((sent, outcome), (vec!["Bearer a0".into()], Ok(401)));
         for _ in 0..10 {
             let (sent, outcome) = session.send_request(&[401]);
             assert_eq!((sent, outcome), (vec!["Bearer a0".into()], Ok(401)));
         }
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn calls_are_retried_only_if_the_options_say_so() {
+fn retries_calls_only_if_the_options_have_a_retry_policy() {
     for adapter in ADAPTERS {
-        let retry = RetryPolicy::default()
-            .attempts(2)
-            .base_delay(Duration::ZERO);
-        for (options, attempts) in [(options(LONG), 1), (options(LONG).retry(retry), 2)] {
+        let retry = RetryPolicy::default().attempts(2).base_delay(Duration::ZERO);
+        for (options, attempts) in [(options(LONG_LEASE), 1), (options(LONG_LEASE).retry(retry), 2)]
+        {
             let service = Service::start();
             let store = TestStore::with(&fresh());
             let sessions = Sessions::with_options(adapter, &service.app, store, options);
@@ -78,16 +77,16 @@ fn calls_are_retried_only_if_the_options_say_so() {
                 thread::spawn(move || session.account(&app))
             };
             for _ in 0..attempts {
-                service.next().account("a0", 503);
+                service.next_request().respond_with_account("a0", 503);
             }
             assert!(account.join().unwrap().is_err(), "{adapter}");
-            service.is_done();
+            service.assert_no_more_requests();
         }
     }
 }
 
 #[test]
-fn any_request_by_any_client_is_authorized() {
+fn authorizes_requests_of_other_clients() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let session = Session::new(adapter, &service.app, TestStore::with(&fresh()));
@@ -99,7 +98,7 @@ fn any_request_by_any_client_is_authorized() {
             let session = session.clone();
             thread::spawn(move || session.send_request(&[401, 200]))
         };
-        service.next().refresh("r0", 1);
+        service.next_request().respond_with_tokens("r0", 1);
         let (sent, outcome) = sending.join().unwrap();
         assert_eq!(sent, ["Bearer a0", "Bearer a1"]);
         assert_eq!(outcome, Ok(200));
@@ -112,22 +111,22 @@ fn any_request_by_any_client_is_authorized() {
 }
 
 #[test]
-fn a_revoked_session_is_reported_with_its_cause_until_the_user_authorizes() {
+fn reports_a_revoked_session_until_the_user_authorizes() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
         let session = Session::new(adapter, &service.app, Arc::clone(&store));
-        let asking = session.ask();
+        let waiting = session.spawn_access_token();
         let body = r#"{"error":"invalid_grant","error_description":"revoked"}"#;
-        service.next().respond(400, body);
-        let error = asking.join().unwrap().unwrap_err();
+        service.next_request().respond(400, body);
+        let error = waiting.join().unwrap().unwrap_err();
         assert!(error.needs_authorization());
         let cause = error.source().unwrap().to_string();
         assert!(cause.contains("invalid_grant (revoked)"), "{cause}");
         let stored = store.stored().unwrap();
         assert!(matches!(stored.refresh(), RefreshState::Revoked));
         assert!(session.access_token().unwrap_err().needs_authorization());
-        service.is_done();
+        service.assert_no_more_requests();
 
         session.replace_tokens(tokens("a5")).unwrap();
         assert_eq!(session.access_token().unwrap().expose(), "a5");
@@ -136,7 +135,7 @@ fn a_revoked_session_is_reported_with_its_cause_until_the_user_authorizes() {
 }
 
 #[test]
-fn an_ended_session_is_removed_and_forgotten() {
+fn end_removes_the_session_from_the_store_and_from_memory() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&fresh());
@@ -148,29 +147,29 @@ fn an_ended_session_is_removed_and_forgotten() {
         for session in [session, sessions.get(KEY)] {
             assert!(session.access_token().unwrap_err().needs_authorization());
         }
-        // It can begin again.
+        // The session can begin again.
         sessions.get(KEY).replace_tokens(tokens("a5")).unwrap();
         assert_eq!(access_token(&store), "a5");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn a_session_that_ends_during_a_refresh_stays_ended() {
+fn session_that_ends_during_a_refresh_stays_ended() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
         let sessions =
-            Sessions::with_options(adapter, &service.app, Arc::clone(&store), options(LONG));
+            Sessions::with_options(adapter, &service.app, Arc::clone(&store), options(LONG_LEASE));
         let session = sessions.get(KEY);
-        let asking = session.ask();
-        let asked = service.next();
+        let waiting = session.spawn_access_token();
+        let request = service.next_request();
         session.end().unwrap();
-        asked.refresh("r0", 1);
-        assert!(asking.join().unwrap().unwrap_err().needs_authorization());
+        request.respond_with_tokens("r0", 1);
+        assert!(waiting.join().unwrap().unwrap_err().needs_authorization());
         sessions.flush().unwrap();
         assert_eq!(store.stored(), None, "{adapter}");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
@@ -180,11 +179,11 @@ fn waiting_callers_get_the_token_of_a_new_authorization() {
         let service = Service::start();
         let store = TestStore::with(&expired());
         let session = Session::new(adapter, &service.app, Arc::clone(&store));
-        let asking = session.ask();
-        let asked = service.next();
+        let waiting = session.spawn_access_token();
+        let request = service.next_request();
         session.replace_tokens(tokens("a5")).unwrap();
-        assert_eq!(exposed(asking.join()), "a5");
-        asked.refresh("r0", 1);
+        assert_eq!(exposed(waiting.join()), "a5");
+        request.respond_with_tokens("r0", 1);
         session.flush().unwrap();
         assert_eq!(access_token(&store), "a5", "{adapter}");
     }

@@ -1,4 +1,4 @@
-//! A service whose responses the test gives, when it chooses to.
+//! A server whose responses the test sends one by one.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -13,11 +13,11 @@ use crate::DEADLINE;
 
 pub(crate) struct Service {
     pub(crate) app: App,
-    requests: Receiver<Asked>,
+    requests: Receiver<PendingRequest>,
 }
 
 /// A request that waits for its response.
-pub(crate) struct Asked {
+pub(crate) struct PendingRequest {
     line: String,
     authorization: String,
     body: String,
@@ -28,17 +28,14 @@ impl Service {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, requests) = mpsc::channel();
+        let (sender, requests) = mpsc::channel();
         thread::spawn(move || {
             for connection in listener.incoming() {
-                let asked = asked.clone();
-                thread::spawn(move || serve(connection.unwrap(), &asked));
+                let sender = sender.clone();
+                thread::spawn(move || serve(connection.unwrap(), &sender));
             }
         });
-        Self {
-            app: app_at(&base),
-            requests,
-        }
+        Self { app: app_at(&base), requests }
     }
 
     pub(crate) fn base(&self) -> String {
@@ -46,14 +43,14 @@ impl Service {
         token.strip_suffix("/oauth/token").unwrap().to_owned()
     }
 
-    pub(crate) fn next(&self) -> Asked {
+    pub(crate) fn next_request(&self) -> PendingRequest {
         self.requests.recv_timeout(DEADLINE).expect("a request")
     }
 
     /// Asserts that no further request has arrived.
-    pub(crate) fn is_done(&self) {
-        if let Ok(asked) = self.requests.try_recv() {
-            panic!("another request: {}", asked.line);
+    pub(crate) fn assert_no_more_requests(&self) {
+        if let Ok(request) = self.requests.try_recv() {
+            panic!("another request: {}", request.line);
         }
     }
 }
@@ -65,7 +62,7 @@ pub(crate) fn app_at(base: &str) -> App {
         .unwrap()
 }
 
-fn serve(connection: TcpStream, requests: &Sender<Asked>) {
+fn serve(connection: TcpStream, requests: &Sender<PendingRequest>) {
     let mut writer = connection.try_clone().unwrap();
     let mut reader = BufReader::new(connection);
     loop {
@@ -75,7 +72,7 @@ fn serve(connection: TcpStream, requests: &Sender<Asked>) {
             match reader.read_line(&mut line) {
                 Ok(2) => break,
                 Ok(1..) => head.push(line),
-                _ => return, // The client closed the connection.
+                _ => return, // The client has closed the connection.
             }
         }
         let header = |wanted: &str| {
@@ -89,15 +86,15 @@ fn serve(connection: TcpStream, requests: &Sender<Asked>) {
             return;
         }
         let (response, responses) = mpsc::channel();
-        let asked = Asked {
+        let request = PendingRequest {
             line: head[0].trim().to_owned(),
             authorization: header("authorization").to_owned(),
             body: String::from_utf8(body).unwrap(),
             response,
         };
-        let is_told = requests.send(asked).is_ok();
-        let Some(response) = responses.recv().ok().filter(|_| is_told) else {
-            return; // The test is over, or closes the connection.
+        let is_sent = requests.send(request).is_ok();
+        let Some(response) = responses.recv().ok().filter(|_| is_sent) else {
+            return; // The test has ended or dropped the request.
         };
         if writer.write_all(response.as_bytes()).is_err() {
             return;
@@ -105,30 +102,31 @@ fn serve(connection: TcpStream, requests: &Sender<Asked>) {
     }
 }
 
-impl Asked {
+impl PendingRequest {
     pub(crate) fn respond(self, status: u16, body: &str) {
         let length = body.len();
         let response = format!("HTTP/1.1 {status} \r\nContent-Length: {length}\r\n\r\n{body}");
         self.response.send(response).unwrap();
     }
 
-    /// Asserts that this is a refresh with `refresh_token`, and responds with tokens of this number.
-    pub(crate) fn refresh(self, refresh_token: &str, number: u32) {
-        self.is_refresh(refresh_token);
+    /// Asserts that this is a refresh with `refresh_token`, and responds with the tokens
+    /// `a{number}` and `r{number}`.
+    pub(crate) fn respond_with_tokens(self, refresh_token: &str, number: u32) {
+        self.assert_refresh(refresh_token);
         let body = format!(
             r#"{{"access_token":"a{number}","refresh_token":"r{number}","expires_in":86400}}"#
         );
         self.respond(200, &body);
     }
 
-    pub(crate) fn is_refresh(&self, refresh_token: &str) {
+    pub(crate) fn assert_refresh(&self, refresh_token: &str) {
         assert_eq!(self.line, "POST /oauth/token?refresh HTTP/1.1");
         let sent = format!(r#""refresh_token":"{refresh_token}""#);
         assert!(self.body.contains(&sent), "{}", self.body);
     }
 
-    /// Asserts that the account is requested with this token, and responds.
-    pub(crate) fn account(self, access_token: &str, status: u16) {
+    /// Asserts that this is an account request with `access_token`, and responds with `status`.
+    pub(crate) fn respond_with_account(self, access_token: &str, status: u16) {
         assert_eq!(self.line, "GET /v3/account HTTP/1.1");
         assert_eq!(self.authorization, format!("Bearer {access_token}"));
         let account = r#"{"account":{"account_id":"1","email_address":"me@dropboxsign.com"}}"#;

@@ -1,4 +1,4 @@
-//! A store in memory that fails as the test says.
+//! An in-memory store with faults.
 
 use std::{
     error::Error,
@@ -31,13 +31,13 @@ pub(crate) enum Fault {
     Fails,
     /// Swaps fail.
     FailsToSwap,
-    /// The next swap is done and reported as failed.
+    /// The next swap is stored but fails.
     LosesAcknowledgement,
     /// Calls hang until the fault changes.
     Hangs,
     /// Calls panic.
     Panics,
-    /// Swaps change nothing and report a conflict.
+    /// Swaps store nothing and return a conflict.
     Conflicts,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Full {
 impl Error for Full {}
 
 impl TestStore {
-    /// A store with this record under [`KEY`].
+    /// Returns a store with this record under [`KEY`].
     pub(crate) fn with(record: &str) -> Arc<Self> {
         let store = Self::default();
         store.put(KEY, record);
@@ -128,7 +128,7 @@ impl Store for TestStore {
     }
 }
 
-/// The access token in the store.
+/// Returns the access token in the store.
 pub(crate) fn access_token(store: &impl Store<Error: Debug>) -> String {
     let stored = store.load(KEY).unwrap().unwrap();
     stored.tokens().access_token.expose().to_owned()

@@ -1,13 +1,14 @@
-//! New tokens are stored before they are used, by the process that received them.
+//! Tests that new tokens are stored before they are used, even if the store fails.
 
 use std::{error::Error as _, sync::Arc, thread, time::Duration};
 
 use dropbox_sign_oauth::session::SessionError;
 
 use crate::{
-    ADAPTERS, KEY, LONG, Session, Sessions, ask_until_ok, expired, exposed, options, policy,
+    ADAPTERS, KEY, LONG_LEASE, Session, Sessions, expired, exposed, options, policy,
     refresh::wait_for,
     service::Service,
+    spawn_access_token_until_ok,
     store::{Fault, TestStore, access_token},
     tokens,
 };
@@ -29,7 +30,7 @@ fn assert_store_failed(error: &SessionError) {
 }
 
 #[test]
-fn tokens_that_are_not_stored_are_not_used() {
+fn uses_tokens_only_if_they_are_stored() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = Arc::new(TestStore::default());
@@ -47,17 +48,17 @@ fn tokens_that_are_not_stored_are_not_used() {
 }
 
 #[test]
-fn a_failed_write_is_retried_without_callers_and_handles() {
+fn retries_a_failed_write_after_all_handles_are_dropped() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
         let sessions = Sessions::new(adapter, &service.app, Arc::clone(&store));
-        let asking = sessions.get(KEY).ask();
-        let asked = service.next();
+        let waiting = sessions.get(KEY).spawn_access_token();
+        let request = service.next_request();
         store.set(Fault::FailsToSwap);
-        asked.refresh("r0", 1);
-        assert_store_failed(&asking.join().unwrap().unwrap_err());
-        // The runtime of the async adapter lives on.
+        request.respond_with_tokens("r0", 1);
+        assert_store_failed(&waiting.join().unwrap().unwrap_err());
+        // The background tasks of the async adapter need the runtime.
         let runtime = match &sessions {
             Sessions::Hyper(_, runtime) => Some(Arc::clone(runtime)),
             Sessions::Ureq(_) => None,
@@ -66,7 +67,7 @@ fn a_failed_write_is_retried_without_callers_and_handles() {
         store.set(Fault::None);
         wait_until_stored(&store, "a1");
         drop(runtime);
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
@@ -77,11 +78,11 @@ fn flush_waits_until_new_tokens_are_stored() {
         let store = TestStore::with(&expired());
         let sessions = Sessions::new(adapter, &service.app, Arc::clone(&store));
         let session = sessions.get(KEY);
-        let asking = session.ask();
-        let asked = service.next();
+        let waiting = session.spawn_access_token();
+        let request = service.next_request();
         store.set(Fault::FailsToSwap);
-        asked.refresh("r0", 1);
-        assert_store_failed(&asking.join().unwrap().unwrap_err());
+        request.respond_with_tokens("r0", 1);
+        assert_store_failed(&waiting.join().unwrap().unwrap_err());
         let flushing = {
             let sessions = sessions.clone();
             thread::spawn(move || sessions.flush())
@@ -91,36 +92,37 @@ fn flush_waits_until_new_tokens_are_stored() {
         assert_eq!(access_token(&store), "a1", "{adapter}");
         assert_eq!(session.access_token().unwrap().expose(), "a1");
         session.flush().unwrap();
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn a_lost_acknowledgement_costs_no_second_refresh() {
+fn sends_one_refresh_if_an_acknowledgement_is_lost() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
         store.set(Fault::LosesAcknowledgement);
         let session = Session::new(adapter, &service.app, Arc::clone(&store));
-        let asking = ask_until_ok(&session);
-        // The session recognizes its own claim, long before it expires, and its own tokens.
-        let asked = service.next();
+        let waiting = spawn_access_token_until_ok(&session);
+        // The session recognizes its own claim and its own tokens in the store, so it does not wait
+        // for the claim to expire.
+        let request = service.next_request();
         store.set(Fault::LosesAcknowledgement);
-        asked.refresh("r0", 1);
-        assert_eq!(exposed(asking.join()), "a1", "{adapter}");
+        request.respond_with_tokens("r0", 1);
+        assert_eq!(exposed(waiting.join()), "a1", "{adapter}");
         assert_eq!(access_token(&store), "a1");
-        service.is_done();
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn a_store_that_hangs_fails_callers_after_the_time_limit() {
+fn fails_calls_after_the_timeout_if_the_store_hangs() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
         store.set(Fault::Hangs);
         let limit = Duration::from_millis(50);
-        let options = options(LONG).policy(policy(LONG).store_timeout(limit));
+        let options = options(LONG_LEASE).policy(policy(LONG_LEASE).store_timeout(limit));
         let sessions = Sessions::with_options(adapter, &service.app, Arc::clone(&store), options);
         let session = sessions.get(KEY);
         let error = session.access_token().unwrap_err();
@@ -130,35 +132,35 @@ fn a_store_that_hangs_fails_callers_after_the_time_limit() {
         assert!(session.replace_tokens(tokens("a5")).is_err());
         store.set(Fault::None);
         wait_until_stored(&store, "a5");
-        assert_eq!(exposed(ask_until_ok(&session).join()), "a5");
-        service.is_done();
+        assert_eq!(exposed(spawn_access_token_until_ok(&session).join()), "a5");
+        service.assert_no_more_requests();
     }
 }
 
 #[test]
-fn a_store_that_always_reports_a_conflict_is_not_called_in_a_loop() {
+fn pauses_between_calls_if_the_store_always_returns_a_conflict() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
         store.set(Fault::Conflicts);
         let session = Session::new(adapter, &service.app, Arc::clone(&store));
-        let asking = session.ask();
+        let waiting = session.spawn_access_token();
         let started = std::time::Instant::now();
         thread::sleep(Duration::from_secs(1));
         let calls = store.loads.load(std::sync::atomic::Ordering::SeqCst);
-        // Pauses of 50 ms and more; a slow machine makes fewer calls.
+        // Each pause is at least 50 ms, and a slow machine makes fewer calls.
         let most = 10 + started.elapsed().as_millis() / 50;
         assert!((calls as u128) < most, "{adapter}: {calls} loads");
         store.set(Fault::None);
-        let asked = service.next();
-        asked.refresh("r0", 1);
-        drop(asking.join());
+        let request = service.next_request();
+        request.respond_with_tokens("r0", 1);
+        drop(waiting.join());
         wait_for(&session, "a1");
     }
 }
 
 #[test]
-fn a_new_authorization_is_kept_although_the_store_is_down() {
+fn keeps_a_new_authorization_while_the_store_fails() {
     for adapter in ADAPTERS {
         let service = Service::start();
         let store = TestStore::with(&expired());
@@ -168,7 +170,7 @@ fn a_new_authorization_is_kept_although_the_store_is_down() {
         store.set(Fault::None);
         sessions.flush().unwrap();
         assert_eq!(access_token(&store), "a5", "{adapter}");
-        assert_eq!(exposed(sessions.get(KEY).ask().join()), "a5");
-        service.is_done();
+        assert_eq!(exposed(sessions.get(KEY).spawn_access_token().join()), "a5");
+        service.assert_no_more_requests();
     }
 }

@@ -1,4 +1,4 @@
-// The vendor's Node SDK as a client of the sandbox. Prints what it got as JSON.
+// Runs the vendor's Node SDK against the sandbox, and prints the results as JSON.
 
 const { AccountApi, OAuthApi } = require("@dropbox/sign");
 
@@ -21,7 +21,7 @@ async function refresh(refreshToken, credentials) {
 async function main() {
   const tokens = await generate();
   const fresh = await refresh(tokens.refreshToken, client);
-  // The vendor's sample for old apps.
+  // Without client credentials, as in the vendor's sample for old apps.
   const sample = await refresh(fresh.refreshToken, {});
   const accounts = new AccountApi(`${BASE_URL}/v3`);
   accounts.accessToken = sample.accessToken;

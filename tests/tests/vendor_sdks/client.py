@@ -1,4 +1,4 @@
-"""The vendor's Python SDK as a client of the sandbox. Prints what it got as JSON."""
+"""Runs the vendor's Python SDK against the sandbox, and prints the results as JSON."""
 
 import json
 import os
@@ -33,7 +33,7 @@ fresh = oauth.oauth_token_refresh(
         client_secret=CLIENT_SECRET,
     )
 )
-# The vendor's sample for old apps.
+# Without client credentials, as in the vendor's sample for old apps.
 sample = oauth.oauth_token_refresh(
     models.OAuthTokenRefreshRequest(
         grant_type="refresh_token", refresh_token=fresh.refresh_token

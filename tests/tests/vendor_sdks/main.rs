@@ -1,7 +1,7 @@
-//! The vendor's Python and Node SDKs as clients of the sandbox.
+//! Runs the vendor's Python and Node SDKs against the sandbox.
 //!
-//! `.ci/vendor-sdks FOLDER` installs them, and `VENDOR_SDKS=FOLDER` names the folder. Without it the
-//! tests print that they are skipped; with `VENDOR_SDKS_REQUIRED=1` they fail.
+//! Install the SDKs with `.ci/vendor-sdks FOLDER`, and set `VENDOR_SDKS=FOLDER`. If they are not
+//! installed, the tests are skipped, or fail with `VENDOR_SDKS_REQUIRED=1`.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -9,7 +9,7 @@ use dropbox_sign_oauth::State;
 use dropbox_sign_oauth_testkit::sandbox::{ACCOUNT_ID, Sandbox};
 use serde_json::{Value, json};
 
-/// Returns the folder of the SDKs if the file `installed` is in it.
+/// Returns the folder of the SDKs if it contains the file `installed`.
 fn folder(sdk: &str, installed: &str) -> Option<PathBuf> {
     let folder = env::var_os("VENDOR_SDKS").map(PathBuf::from);
     let folder = folder.filter(|folder| folder.join(installed).exists());
@@ -24,14 +24,13 @@ fn folder(sdk: &str, installed: &str) -> Option<PathBuf> {
     folder
 }
 
-/// Runs a client of the sandbox with both shapes of errors, and checks what it got. `flat` is what
-/// the SDK shows of an error in the default shape.
+/// Runs `client` against a sandbox for each shape of errors, and checks the results. `flat` is the
+/// expected text for an error in the flat shape.
 fn check(flat: &str, client: impl Fn() -> Command) {
     let builder = Sandbox::builder().refresh_without_credentials();
-    for (builder, error) in [
-        (builder.clone(), flat),
-        (builder.nested_errors(), "tokens are now revoked"),
-    ] {
+    for (builder, error) in
+        [(builder.clone(), flat), (builder.nested_errors(), "tokens are now revoked")]
+    {
         let sandbox = builder.start().unwrap();
         let state = State::random();
         let output = client()
@@ -42,7 +41,7 @@ fn check(flat: &str, client: impl Fn() -> Command) {
             .env("STATE", state.as_str())
             .env("NO_PROXY", "*")
             .output()
-            .expect("the client runs");
+            .expect("the client should run");
         let stderr = String::from_utf8_lossy(&output.stderr);
         for request in sandbox.requests() {
             println!("{request}");
@@ -82,7 +81,7 @@ fn node_sdk_completes_the_whole_flow() {
     let Some(folder) = folder("Node", "node/node_modules/@dropbox/sign") else {
         return;
     };
-    // It keeps only the status: its model is the nested shape.
+    // The SDK expects the nested shape, so the body of a flat error is lost.
     check(r#"{"error":{}}"#, || {
         let mut node = Command::new("node");
         node.current_dir(folder.join("node"));

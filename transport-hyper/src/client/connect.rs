@@ -1,7 +1,6 @@
 //! Opens connections: proxy, name resolution, TCP and TLS within one timeout.
 
 use std::{
-    fmt,
     future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
@@ -25,7 +24,7 @@ use super::{
     BoxError, BoxFuture,
     proxy::{Proxies, ProxySetting},
 };
-use crate::builder::BuildError;
+use crate::builder::{BuildError, Kind};
 
 /// The most lookups by the system's resolver at a time, in the whole process.
 ///
@@ -85,14 +84,17 @@ impl Settings {
         #[cfg(not(feature = "platform-verifier"))]
         let own_verifier = !self.extra_roots.is_empty();
         match &self.tls_config {
-            Some(_) if own_verifier => Err(BuildError::conflict()),
+            Some(_) if own_verifier => Err(BuildError(Kind::Conflict)),
             Some(config) => {
                 let mut config = config.clone();
                 // Negotiated as `http2` says.
                 config.alpn_protocols.clear();
                 Ok(config)
             }
-            None => self.default_tls_config().map_err(BuildError::tls),
+            None => {
+                let config = self.default_tls_config();
+                config.map_err(|error| BuildError(Kind::Tls(error)))
+            }
         }
     }
 
@@ -110,9 +112,7 @@ impl Settings {
                 .with_custom_certificate_verifier(Arc::new(verifier))
                 .with_no_client_auth());
         }
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for root in extra_roots {
             roots.add(root)?;
         }
@@ -142,10 +142,7 @@ impl Connector {
         let builder = || HttpsConnectorBuilder::new().with_tls_config(config.clone());
         let route = Route {
             proxies: Arc::new(Proxies::new(&settings.proxy)?),
-            to_proxy: builder()
-                .https_or_http()
-                .enable_http1()
-                .wrap_connector(tcp.clone()),
+            to_proxy: builder().https_or_http().enable_http1().wrap_connector(tcp.clone()),
             tcp,
             plain_http: settings.plain_http,
         };
@@ -158,10 +155,7 @@ impl Connector {
         };
         #[cfg(not(feature = "http2"))]
         let tls = builder.wrap_connector(route);
-        Ok(Self {
-            tls,
-            timeout: settings.connect_timeout,
-        })
+        Ok(Self { tls, timeout: settings.connect_timeout })
     }
 
     pub(super) fn connect(
@@ -170,7 +164,7 @@ impl Connector {
     ) -> impl Future<Output = Result<Stream, BoxError>> + use<> {
         let connecting = ready_call(self.tls.clone(), origin);
         let connecting = tokio::time::timeout(self.timeout, connecting);
-        async move { connecting.await.map_err(|_| ConnectTimedOut)? }
+        async move { connecting.await.map_err(io::Error::from)? }
     }
 }
 
@@ -179,18 +173,6 @@ async fn ready_call<S: Service<Uri>>(mut service: S, uri: Uri) -> Result<S::Resp
     poll_fn(|cx| service.poll_ready(cx)).await?;
     service.call(uri).await
 }
-
-/// No connection was made in time.
-#[derive(Debug)]
-pub(crate) struct ConnectTimedOut;
-
-impl fmt::Display for ConnectTimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("connecting took too long")
-    }
-}
-
-impl std::error::Error for ConnectTimedOut {}
 
 /// Connects to the server, or through the proxy; plain http only where the rule allows it.
 #[derive(Clone)]
@@ -215,9 +197,7 @@ impl Route {
         let stream = ready_call(self.tcp, uri).await?;
         // `localhost` is checked by where it leads: a hosts file can say anything.
         if guarded && !stream.inner().peer_addr()?.ip().is_loopback() {
-            return Err(denied(
-                "the host of a plain http URI is not a loopback host",
-            ));
+            return Err(denied("the host of a plain http URI is not a loopback host"));
         }
         Ok(MaybeHttpsStream::Http(stream))
     }

@@ -6,10 +6,10 @@
 
 mod connect;
 mod connection;
-#[cfg(test)]
-mod faulty;
 mod pool;
 mod proxy;
+#[cfg(test)]
+mod torture;
 
 use std::{
     error::Error as StdError,
@@ -32,7 +32,7 @@ use self::{
     pool::Pool,
 };
 pub(crate) use self::{
-    connect::{ConnectTimedOut, Settings, system_lookup},
+    connect::{Settings, system_lookup},
     proxy::ProxySetting,
 };
 use crate::{body::RequestBody, builder::BuildError};
@@ -58,10 +58,7 @@ struct Shared {
 
 impl Client {
     pub(crate) fn new(settings: &Settings) -> Result<Self, BuildError> {
-        Ok(Self(Arc::new(Shared {
-            connector: Connector::new(settings)?,
-            pool: Arc::default(),
-        })))
+        Ok(Self(Arc::new(Shared { connector: Connector::new(settings)?, pool: Arc::default() })))
     }
 }
 
@@ -93,7 +90,7 @@ impl Shared {
                 let again = copy(&request);
                 match pooled.send(request).await {
                     Ok(response) => {
-                        return Ok(Lease::new(pooled, origin, Some(pool)).attach(response));
+                        return Ok(Lease(pooled, origin, Some(Arc::clone(pool))).attach(response));
                     }
                     Err(failure) if failure.stale => request = again,
                     Err(failure) => return Err(failure.error.into()),
@@ -104,7 +101,7 @@ impl Shared {
         let http2 = stream.connected().is_negotiated_h2();
         let mut connection = Connection::open(stream, http2).await?;
         match connection.send(request).await {
-            Ok(response) => Ok(Lease::new(connection, origin, pool.as_ref()).attach(response)),
+            Ok(response) => Ok(Lease(connection, origin, pool).attach(response)),
             Err(failure) => Err(failure.error.into()),
         }
     }

@@ -75,8 +75,7 @@ async fn expire(pool: Weak<Pool>) {
             return;
         };
         let mut idle = pool.idle();
-        idle.connections
-            .retain(|(since, ..)| since.elapsed() < IDLE_TIME);
+        idle.connections.retain(|(since, ..)| since.elapsed() < IDLE_TIME);
         if idle.connections.is_empty() {
             idle.expiring = false;
             return;

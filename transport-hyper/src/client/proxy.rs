@@ -3,7 +3,6 @@
 use std::{
     env,
     ffi::OsString,
-    fmt,
     future::{Ready, ready},
     io,
     task::{Context, Poll},
@@ -17,7 +16,7 @@ use hyper_util::client::{
 use tower_service::Service;
 
 use super::{BoxError, connect::Leg};
-use crate::builder::BuildError;
+use crate::builder::{BuildError, Kind};
 
 /// The port of a SOCKS proxy whose URI has none.
 const SOCKS_PORT: u16 = 1080;
@@ -45,7 +44,7 @@ impl Proxies {
         match setting {
             ProxySetting::None => Ok(Self::default()),
             ProxySetting::Uri(uri) => {
-                let uri = checked(uri).ok_or_else(BuildError::proxy)?;
+                let uri = checked(uri).ok_or(BuildError(Kind::Proxy))?;
                 Ok(Self(Some(Matcher::builder().all(uri).build())))
             }
             ProxySetting::Environment => Self::from_environment(|name| env::var_os(name)),
@@ -68,7 +67,7 @@ impl Proxies {
         let https = proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]);
         let exceptions = first(&["no_proxy", "NO_PROXY"]);
         let (Ok(http), Ok(https), Ok(exceptions)) = (http, https, exceptions) else {
-            return Err(BuildError::proxy());
+            return Err(BuildError(Kind::Proxy));
         };
         let matcher = Matcher::builder().http(http).https(https);
         let matcher = matcher.no(exceptions.unwrap_or_default());
@@ -119,10 +118,7 @@ impl Proxy {
             }
             _ => return None,
         };
-        Some(Self {
-            uri,
-            intercept: intercept.clone(),
-        })
+        Some(Self { uri, intercept: intercept.clone() })
     }
 
     /// Where to connect to, in TLS if the scheme is `https`.
@@ -135,49 +131,28 @@ impl Proxy {
         let target = with_port(target)?;
         let established = Established(Some(leg));
         let scheme = self.intercept.uri().scheme_str();
-        let tunnel = if scheme.is_some_and(|scheme| scheme.starts_with("socks5")) {
+        if scheme.is_some_and(|scheme| scheme.starts_with("socks5")) {
             let mut socks = SocksV5::new(self.uri, established);
             if let Some((user, password)) = self.intercept.raw_auth() {
                 socks = socks.with_auth(user.to_owned(), password.to_owned());
             }
-            socks.call(target).await.map_err(BoxError::from)
+            Ok(socks.call(target).await?)
         } else {
             let mut connect = Tunnel::new(self.uri, established);
             if let Some(credentials) = self.intercept.basic_auth() {
                 connect = connect.with_auth(credentials.clone());
             }
-            connect.call(target).await.map_err(BoxError::from)
-        };
-        tunnel.map_err(|error| ProxyFailed(error).into())
+            Ok(connect.call(target).await?)
+        }
     }
 }
 
 /// Scheme, host and port of `uri`: the tunnels take 443 for any port that is not there.
 fn with_port(uri: &Uri) -> Result<Uri, BoxError> {
-    let default = if uri.scheme() == Some(&Scheme::HTTP) {
-        80
-    } else {
-        443
-    };
+    let default = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().unwrap_or(default);
     Ok(format!("https://{host}:{port}/").parse()?)
-}
-
-/// The proxy did not open a tunnel; nothing was sent through it.
-#[derive(Debug)]
-struct ProxyFailed(BoxError);
-
-impl fmt::Display for ProxyFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the proxy did not open a tunnel")
-    }
-}
-
-impl std::error::Error for ProxyFailed {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
-    }
 }
 
 /// A connector that has connected.
@@ -193,11 +168,7 @@ impl Service<Uri> for Established {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        ready(
-            self.0
-                .take()
-                .ok_or_else(|| io::ErrorKind::NotConnected.into()),
-        )
+        ready(self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into()))
     }
 }
 
@@ -232,36 +203,17 @@ mod tests {
                 Some("http://a:1/"),
                 None,
             ),
-            (
-                &[("ALL_PROXY", "https://u:p@a:1")],
-                Some("https://a:1/"),
-                Some("https://a:1/"),
-            ),
-            (
-                &[("all_proxy", "socks5://a")],
-                Some("http://a:1080/"),
-                Some("http://a:1080/"),
-            ),
+            (&[("ALL_PROXY", "https://u:p@a:1")], Some("https://a:1/"), Some("https://a:1/")),
+            (&[("all_proxy", "socks5://a")], Some("http://a:1080/"), Some("http://a:1080/")),
             (&[("http_proxy", "http://a:1")], None, Some("http://a:1/")),
             (&[("HTTP_PROXY", "http://a:1")], None, None),
             (
-                &[
-                    ("ALL_PROXY", "http://a:1"),
-                    ("NO_PROXY", "x, .hellosign.com"),
-                ],
+                &[("ALL_PROXY", "http://a:1"), ("NO_PROXY", "x, .hellosign.com")],
                 None,
                 Some("http://a:1/"),
             ),
-            (
-                &[("ALL_PROXY", "http://a:1"), ("no_proxy", "localhost")],
-                Some("http://a:1/"),
-                None,
-            ),
-            (
-                &[("ALL_PROXY", "http://a:1"), ("NO_PROXY", "*")],
-                None,
-                None,
-            ),
+            (&[("ALL_PROXY", "http://a:1"), ("no_proxy", "localhost")], Some("http://a:1/"), None),
+            (&[("ALL_PROXY", "http://a:1"), ("NO_PROXY", "*")], None, None),
         ] {
             let proxies = environment(variables).unwrap();
             assert_eq!(proxy_of(&proxies, api).as_deref(), https, "{variables:?}");

@@ -1,4 +1,4 @@
-//! Sessions: drives the core's state machine with a transport, a store and the system clock.
+//! Sessions: runs the core's state machine with a transport, a store and the system clock.
 
 mod timer;
 mod workers;
@@ -23,34 +23,35 @@ use dropbox_sign_oauth_store::{Entropy, Live, SessionOptions, Store};
 use http::{Request, Response};
 
 use self::{
-    timer::{Appointment, Timer},
+    timer::{Timer, TimerKey},
     workers::Workers,
 };
 use crate::Transport;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// How many calls of the store run at a time: more than most pools of database connections have.
+/// How many calls of the store run at a time: more than the default size of most connection pools.
 const STORE_THREADS: usize = 16;
 
-/// How many refreshes run at a time. Each takes a fraction of a second, or up to the transport's
-/// deadline while the server does not respond.
+/// How many refreshes run at a time. A refresh usually takes less than a second, and at most the
+/// transport's deadline if the server does not respond.
 const REFRESH_THREADS: usize = 64;
 
-/// How long a refresh waits for a thread. Later, its claim may expire before the server responds.
+/// The longest time that a refresh waits for a thread. After a longer wait, its claim could expire
+/// before the server responds, so the refresh is abandoned.
 const LONGEST_QUEUE: Duration = Duration::from_secs(10);
 
-/// The longest time that a thread sleeps without a look at the system clock, which may be set.
+/// The limit of one sleep, after which the system clock is read again: it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// The sessions of a program's users: tokens that stay valid, by key.
+/// The sessions of a program's users, by key. A session keeps the tokens of one user valid.
 ///
-/// Make one for each program and clone it. [`get`](Self::get) returns the session stored under a key,
-/// for example the id of a user. Any number of threads, and processes that share the store, use a
-/// session at the same time: one of them refreshes its tokens.
+/// Create one `Sessions` for the program and clone it. [`get`](Self::get) returns the session
+/// stored under a key, for example the id of a user. Any number of threads, and processes that
+/// share the store, can use a session at the same time: one of them refreshes its tokens.
 ///
-/// Refreshes and calls of the store run on threads of their own: at most 16 for the store, 64 for
-/// refreshes and one timer, started when needed and ended when idle.
+/// Refreshes and calls of the store run on background threads: at most 16 for the store, 64 for
+/// refreshes, and one timer. They start when needed and end when idle.
 ///
 /// ```no_run
 /// use dropbox_sign_oauth_ureq::{App, FileStore, Sessions, State, Transport};
@@ -79,13 +80,15 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Sessions(Arc<Shared>);
 
-/// The session stored under one key. Clones, and all sessions of that key that
-/// [`Sessions::get`] returns in this process, are the same session.
+/// The session stored under one key. [`Sessions::get`] returns the same session for the same key,
+/// as long as one of its clones exists.
 ///
-/// An access token that is valid is returned at once, whatever the store does and while it is being
-/// refreshed. New tokens are stored before they are used, and storing them is retried until they
-/// are stored or superseded, also after every handle was dropped. A program that ends stops this;
-/// call [`flush`](Self::flush) before.
+/// A valid access token in memory is returned at once, even while a refresh is in progress or the
+/// store does not respond.
+///
+/// New tokens are stored before they are used. Storing them is retried in the background until they
+/// are stored or superseded, even if all handles are dropped. Call [`flush`](Self::flush) before
+/// the program ends, because that stops the background threads.
 #[derive(Clone)]
 pub struct Session {
     shared: Arc<Shared>,
@@ -104,7 +107,7 @@ struct Shared {
     timer: Arc<Timer>,
 }
 
-/// What is in memory of one session.
+/// The state of one session in memory.
 struct Entry {
     key: Arc<str>,
     state: Mutex<State>,
@@ -115,11 +118,11 @@ struct Entry {
 struct State {
     machine: Machine,
     entropy: Entropy,
-    /// When the timer looks for the next background job, if it does.
+    /// When the timer starts the next background job, if one is scheduled.
     wakes_at: Option<UnixTime>,
 }
 
-/// A [`Store`] of any error.
+/// An object-safe [`Store`] with a boxed error.
 trait AnyStore: Send + Sync {
     fn load(&self, key: &str) -> Result<Option<Record>, BoxError>;
     fn compare_and_swap(
@@ -156,7 +159,7 @@ impl Sessions {
         Self::with_options(app, transport, store, SessionOptions::default())
     }
 
-    /// Returns the sessions in `store`.
+    /// Returns the sessions in `store`, with `options`.
     pub fn with_options(
         app: App,
         transport: Transport,
@@ -176,7 +179,7 @@ impl Sessions {
         }))
     }
 
-    /// Returns the session stored under `key`, or to be stored there. Does not call the store.
+    /// Returns the session of `key`, which need not be stored yet. Does not call the store.
     #[must_use]
     pub fn get(&self, key: &str) -> Session {
         let new = |key| Entry {
@@ -188,18 +191,15 @@ impl Sessions {
             }),
             changed: Condvar::new(),
         };
-        Session {
-            shared: Arc::clone(&self.0),
-            entry: self.0.live.get(key, new),
-        }
+        Session { shared: Arc::clone(&self.0), entry: self.0.live.get(key, new) }
     }
 
-    /// Waits until the new tokens of all sessions are stored or superseded. Call it before the
+    /// Waits until the new tokens of all sessions are stored or superseded. Call this before the
     /// program ends.
     ///
     /// # Errors
     /// [`SessionError::Store`] if tokens are not stored within
-    /// [`flush_timeout`](SessionOptions::flush_timeout). They are lost when the program ends.
+    /// [`flush_timeout`](SessionOptions::flush_timeout). If the program ends then, they are lost.
     pub fn flush(&self) -> Result<(), SessionError> {
         let deadline = UnixTime::now().saturating_add(self.0.options.flush_timeout);
         let mut flushed = Ok(());
@@ -219,48 +219,48 @@ impl Session {
         &self.entry.key
     }
 
-    /// Begins the session, or begins it anew, with the tokens of an authorization.
+    /// Begins or restarts the session with the response to a code exchange.
     ///
     /// # Errors
-    /// As [`replace_tokens`](Self::replace_tokens).
+    /// The same as [`replace_tokens`](Self::replace_tokens).
     pub fn begin(&self, response: TokenResponse) -> Result<(), SessionError> {
         self.replace_tokens(TokenSet::new(response, UnixTime::now()))
     }
 
-    /// Replaces the session's tokens by those of a new authorization, and stores them.
+    /// Replaces the session's tokens with those of a new authorization, and stores them.
     ///
     /// # Errors
-    /// [`SessionError::Store`] if they are not stored yet. They are kept in memory, and storing
-    /// them is retried in the background.
+    /// [`SessionError::Store`] if the store failed. The tokens are kept in memory, and storing them
+    /// is retried in the background.
     pub fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
         self.entry
             .change(|machine, entropy| machine.replace_tokens(UnixTime::now(), entropy, tokens));
         self.drive(Machine::poll_stored)
     }
 
-    /// Returns a valid access token. Waits for a refresh only if there is none. Ask for each request
-    /// instead of keeping it.
+    /// Returns a valid access token. Waits for a refresh only if there is no valid token. Call this
+    /// for each request instead of keeping the token.
     ///
     /// # Errors
-    /// [`SessionError`] says whether the user must authorize again, or when to try again.
+    /// [`SessionError`] tells whether the user must authorize again, or when to retry.
     pub fn access_token(&self) -> Result<Token, SessionError> {
         self.drive(Machine::poll)
     }
 
-    /// Sets the `Authorization` header of a request to a valid access token.
+    /// Sets the `Authorization` header of a request, with a valid access token.
     ///
     /// # Errors
-    /// As [`access_token`](Self::access_token).
+    /// The same as [`access_token`](Self::access_token).
     pub fn authorize<B>(&self, request: Request<B>) -> Result<Request<B>, SessionError> {
         Ok(self.access_token()?.authorize(request))
     }
 
-    /// Sends an operation with an access token. If the server rejects the token (401), the session
-    /// refreshes it, and sends the operation once more.
+    /// Sends an operation with a valid access token. If the server rejects the token (401), the
+    /// session refreshes it and sends the operation once more.
     ///
     /// # Errors
-    /// [`SendError::Session`] if there is no access token, [`SendError::Send`] as
-    /// [`Transport::send`].
+    /// [`SendError::Session`] if there is no valid access token, and [`SendError::Send`] with the
+    /// error of [`Transport::send`].
     pub fn send<O: Operation>(
         &self,
         operation: impl Fn(&Token) -> O,
@@ -280,11 +280,12 @@ impl Session {
         outcome.map_err(SendError::Send)
     }
 
-    /// Sends any request by any client, with an access token. If the server rejects the token (401),
-    /// the session refreshes it, and sends the request once more.
+    /// Sends a request with a valid access token, through any HTTP client. If the server rejects
+    /// the token (401), the session refreshes it and sends the request once more.
     ///
     /// # Errors
-    /// [`SendError::Session`] if there is no access token, [`SendError::Send`] with the client's error.
+    /// [`SendError::Session`] if there is no valid access token, and [`SendError::Send`] with the
+    /// error of `send`.
     pub fn send_request<B: Clone, R, E>(
         &self,
         request: &Request<B>,
@@ -296,27 +297,27 @@ impl Session {
         outcome.map_err(SendError::Send)
     }
 
-    /// Ends the session: removes its record from the store, and forgets its tokens. Other processes
-    /// that share the store stop at their next read. The vendor documents no way to revoke tokens, so
-    /// the server accepts the access token until it expires.
+    /// Ends the session: deletes its tokens from memory and its record from the store. Other
+    /// processes keep using the session until they next read the store. The vendor documents no way
+    /// to revoke tokens, so the server accepts the access token until it expires.
     ///
     /// # Errors
-    /// [`SessionError::Store`] if the record is not removed yet. Removing it is retried in the
+    /// [`SessionError::Store`] if the store failed. Removing the record is retried in the
     /// background.
     pub fn end(&self) -> Result<(), SessionError> {
         self.entry.change(|machine, _| machine.end());
         self.drive(Machine::poll_stored)
     }
 
-    /// Records that the server rejected `access_token` with a 401, so that the next one is another.
-    /// [`send`](Self::send) and [`send_request`](Self::send_request) do this themselves.
+    /// Records that the server rejected `access_token` with a 401, so that the session refreshes
+    /// it. Does nothing if the token is not the current one, or was refreshed less than a minute
+    /// ago. [`send`](Self::send) and [`send_request`](Self::send_request) call this themselves.
     pub fn mark_rejected(&self, access_token: &Token) {
-        self.entry
-            .change(|machine, _| machine.handle_rejection(UnixTime::now(), access_token));
+        self.entry.change(|machine, _| machine.handle_rejection(UnixTime::now(), access_token));
     }
 
-    /// Whether the user must authorize, as far as this process knows: the session was revoked, was
-    /// ended, or has no tokens. Does not call the store.
+    /// Returns whether the user must authorize, as far as this process knows: the session was
+    /// revoked or ended, or has no tokens. Does not call the store.
     #[must_use]
     pub fn needs_authorization(&self) -> bool {
         self.entry.state().machine.needs_authorization()
@@ -325,7 +326,7 @@ impl Session {
     /// Waits until the new tokens of this session are stored or superseded.
     ///
     /// # Errors
-    /// As [`Sessions::flush`].
+    /// The same as [`Sessions::flush`].
     pub fn flush(&self) -> Result<(), SessionError> {
         let limit = self.shared.options.flush_timeout;
         self.flush_until(UnixTime::now().saturating_add(limit))
@@ -344,7 +345,7 @@ impl Session {
                 return Err(match state.machine.poll_stored(now) {
                     Step::Fail(error) => error,
                     Step::Ready(()) | Step::Wait(_) => {
-                        let error = "the tokens were not stored in time";
+                        let error = "the tokens were not stored before the timeout";
                         SessionError::Store(BoxError::from(error).into())
                     }
                 });
@@ -353,8 +354,8 @@ impl Session {
         }
     }
 
-    /// Does what `attempt` does with an access token, and does it again with another token if that
-    /// one is rejected.
+    /// Runs `attempt` with an access token. If the server rejects the token, runs it once more with
+    /// another token.
     fn retry_once_on_401<T>(
         &self,
         attempt: impl Fn(&Token) -> T,
@@ -377,12 +378,12 @@ impl Session {
         }
     }
 
-    /// Starts what the machine wants done, until it has what is asked for, or an error.
+    /// Starts the machine's jobs until `poll` returns a result or an error.
     fn drive<T>(&self, poll: impl Fn(&Machine, UnixTime) -> Step<T>) -> Result<T, SessionError> {
         let mut state = self.entry.state();
         loop {
             let now = UnixTime::now();
-            // More than one: a job may be finished already, and another follow from it.
+            // In a loop, because a job may already be finished and another one due.
             while let Some(job) = state.next_job(now) {
                 drop(state);
                 self.start(job);
@@ -396,7 +397,7 @@ impl Session {
         }
     }
 
-    /// Has a thread do a job.
+    /// Runs a job on a background thread.
     fn start(&self, job: Job) {
         let session = self.clone();
         match job {
@@ -406,20 +407,20 @@ impl Session {
                 self.shared.refresh_threads.run(work);
             }
             job => {
-                let limit = self.limit_time(&job);
+                let timeout = self.schedule_timeout(&job);
                 self.shared.store_threads.run(move || {
                     session.call_store(job);
-                    limit.inspect(|limit| session.shared.timer.cancel(*limit));
-                    session.go_on();
+                    timeout.inspect(|timeout| session.shared.timer.cancel(*timeout));
+                    session.start_background_job();
                 });
             }
         }
     }
 
-    /// Gives a call of the store up after its time limit. Its thread cannot be stopped.
-    fn limit_time(&self, job: &Job) -> Option<Appointment> {
+    /// Schedules the timeout of a call of the store. The thread of the call cannot be stopped.
+    fn schedule_timeout(&self, job: &Job) -> Option<TimerKey> {
         let (id, limit) = (job.id(), self.shared.policy.store_timeout);
-        // The timer keeps neither the session nor the store alive.
+        // Weak references, so that the timer keeps neither the session nor the store alive.
         let (shared, entry) = (Arc::downgrade(&self.shared), Arc::downgrade(&self.entry));
         self.shared.timer.after(limit, move || {
             let (Some(shared), Some(entry)) = (shared.upgrade(), entry.upgrade()) else {
@@ -427,7 +428,7 @@ impl Session {
             };
             let error = StoreTimedOut(limit);
             entry.change(|machine, _| machine.give_up(UnixTime::now(), id, error));
-            Self { shared, entry }.go_on();
+            Self { shared, entry }.start_background_job();
         })
     }
 
@@ -435,16 +436,16 @@ impl Session {
         let (entry, store, key) = (&self.entry, &*self.shared.store, &*self.entry.key);
         match job {
             Job::Load(load) => {
-                let outcome = caught(|| store.load(key));
+                let outcome = catch_panic(|| store.load(key));
                 entry.change(|machine, _| machine.handle_load(UnixTime::now(), load, outcome));
             }
             Job::Swap(swap) => {
                 let call = || store.compare_and_swap(key, swap.expected(), swap.record());
-                let outcome = caught(call);
+                let outcome = catch_panic(call);
                 entry.change(|machine, _| machine.handle_swap(UnixTime::now(), swap, outcome));
             }
             Job::Remove(remove) => {
-                let outcome = caught(|| store.remove(key));
+                let outcome = catch_panic(|| store.remove(key));
                 entry.change(|machine, _| machine.handle_remove(UnixTime::now(), remove, outcome));
             }
             Job::Refresh(refresh) => self.refresh(refresh, Instant::now()),
@@ -455,25 +456,22 @@ impl Session {
         if queued.elapsed() > LONGEST_QUEUE {
             let id = Job::Refresh(refresh).id();
             self.entry.change(|machine, _| machine.abandon(id));
-            return self.go_on();
+            return self.start_background_job();
         }
         let (operation, retry) = (refresh.operation(), refresh.retry());
         let transport = &self.shared.transport;
-        let outcome = caught(|| Ok(transport.send_with_retry(operation, retry)));
+        let outcome = catch_panic(|| Ok(transport.send_with_retry(operation, retry)));
         let outcome = outcome.unwrap_or_else(|panicked| {
-            Err(CallError::Unknown {
-                failure: Failure::exchange(panicked),
-                replay: Replay::Safe,
-            })
+            Err(CallError::Unknown { failure: Failure::exchange(panicked), replay: Replay::Safe })
         });
         self.entry.change(|machine, entropy| {
             machine.handle_refresh(UnixTime::now(), entropy, refresh, outcome);
         });
-        self.go_on();
+        self.start_background_job();
     }
 
-    /// Starts the next job of what has begun, now or at its time.
-    fn go_on(&self) {
+    /// Starts the next background job, now or when it is due.
+    fn start_background_job(&self) {
         let mut state = self.entry.state();
         let now = UnixTime::now();
         match state.background(now) {
@@ -491,9 +489,9 @@ impl Session {
                 let session = self.clone();
                 let delay = until.saturating_since(now).min(LONGEST_SLEEP);
                 self.shared.timer.after(delay, move || {
-                    // An earlier time may have been set since.
+                    // An earlier time may have been scheduled meanwhile.
                     session.entry.state().wakes_at.take_if(|at| *at == until);
-                    session.go_on();
+                    session.start_background_job();
                 });
             }
         }
@@ -512,7 +510,7 @@ impl State {
 
 impl Entry {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each step of the machine is complete, whatever a thread that locked it panicked of.
+        // The machine is consistent after each of its methods, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -524,7 +522,7 @@ impl Entry {
         self.changed.notify_all();
     }
 
-    /// Waits until the state has changed, or until this time.
+    /// Waits until the state changes, or the time is `until`. May return earlier.
     fn wait<'a>(&self, state: MutexGuard<'a, State>, until: UnixTime) -> MutexGuard<'a, State> {
         let time = until.saturating_since(UnixTime::now()).min(LONGEST_SLEEP);
         let waited = self.changed.wait_timeout(state, time);
@@ -532,8 +530,8 @@ impl Entry {
     }
 }
 
-/// Turns a panic of a call into an error.
-fn caught<T>(call: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
+/// Runs a call and converts a panic into an error.
+fn catch_panic<T>(call: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err("the call panicked".into()))
 }
 

@@ -1,4 +1,4 @@
-//! A thread that does short work at a later time.
+//! A thread that runs short tasks at a later time.
 
 use std::{
     collections::BTreeMap,
@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::workers::{Work, do_work};
+use super::workers::{Task, run_task};
 
-/// How long the thread stays without work.
+/// How long the thread waits for a task before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// When a work is due, with a number that tells works of the same time apart.
-pub(super) type Appointment = (Instant, u64);
+/// When a task is due, and a number that makes the key unique.
+pub(super) type TimerKey = (Instant, u64);
 
-/// Work by the time at which it is due, done by one thread that ends without work.
+/// Runs tasks when they are due, on one thread that ends when idle.
 #[derive(Default)]
 pub(super) struct Timer {
     schedule: Mutex<Schedule>,
@@ -24,61 +24,60 @@ pub(super) struct Timer {
 
 #[derive(Default)]
 struct Schedule {
-    work: BTreeMap<Appointment, Work>,
+    tasks: BTreeMap<TimerKey, Task>,
     last: u64,
     has_thread: bool,
 }
 
 impl Timer {
-    /// Has the thread do `work`, which must not block, after `delay`. Never does it if that is later
-    /// than the clock can represent.
+    /// Runs `task`, which must not block, after `delay`. Drops it and returns `None` if `Instant`
+    /// cannot represent that time.
     pub(super) fn after(
         self: &Arc<Self>,
         delay: Duration,
-        work: impl FnOnce() + Send + 'static,
-    ) -> Option<Appointment> {
+        task: impl FnOnce() + Send + 'static,
+    ) -> Option<TimerKey> {
         let due = Instant::now().checked_add(delay)?;
         let mut schedule = self.schedule();
         schedule.last += 1;
-        let appointment = (due, schedule.last);
-        let is_first = schedule.work.keys().next().is_none_or(|next| due < next.0);
-        schedule.work.insert(appointment, Box::new(work));
+        let key = (due, schedule.last);
+        let is_first = schedule.tasks.keys().next().is_none_or(|next| due < next.0);
+        schedule.tasks.insert(key, Box::new(task));
         if !schedule.has_thread {
             let timer = Arc::clone(self);
             let thread = thread::Builder::new().name("dropbox-sign-timer".into());
-            // Without a thread, the next call tries again.
+            // If the thread does not start, the next call tries again.
             schedule.has_thread = thread.spawn(move || timer.run()).is_ok();
         } else if is_first {
             self.changed.notify_one();
         }
-        Some(appointment)
+        Some(key)
     }
 
-    /// Cancels work that was not started.
-    pub(super) fn cancel(&self, appointment: Appointment) {
-        let canceled = self.schedule().work.remove(&appointment);
-        drop(canceled); // Not while the schedule is locked.
+    /// Cancels a task that was not started.
+    pub(super) fn cancel(&self, key: TimerKey) {
+        let canceled = self.schedule().tasks.remove(&key);
+        // The task may own a session, so it is dropped only after the lock is released.
+        drop(canceled);
     }
 
     fn run(&self) {
         let mut schedule = self.schedule();
         loop {
             let now = Instant::now();
-            let next = schedule.work.keys().next().copied();
+            let next = schedule.tasks.keys().next().copied();
             let due = next.filter(|(due, _)| *due <= now);
-            if let Some(work) = due.and_then(|key| schedule.work.remove(&key)) {
+            if let Some(task) = due.and_then(|key| schedule.tasks.remove(&key)) {
                 drop(schedule);
-                do_work(work);
+                run_task(task);
                 schedule = self.schedule();
                 continue;
             }
             let wait = next.map_or(IDLE, |(due, _)| due.saturating_duration_since(now));
-            let (woken, waited) = self
-                .changed
-                .wait_timeout(schedule, wait)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) =
+                self.changed.wait_timeout(schedule, wait).unwrap_or_else(PoisonError::into_inner);
             schedule = woken;
-            if waited.timed_out() && schedule.work.is_empty() {
+            if waited.timed_out() && schedule.tasks.is_empty() {
                 schedule.has_thread = false;
                 return;
             }
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn does_what_is_due_first_first() {
+    fn runs_tasks_in_the_order_of_their_times() {
         let timer = Arc::new(Timer::default());
         let (done, dones) = mpsc::channel();
         // "late" is added last, so that a slow machine does not change the order.
@@ -110,9 +109,6 @@ mod tests {
         let canceled = timer.after(Duration::from_millis(20), || panic!("canceled"));
         timer.cancel(canceled.unwrap());
         drop(done);
-        assert_eq!(
-            dones.iter().collect::<Vec<_>>(),
-            ["at once", "soon", "late"]
-        );
+        assert_eq!(dones.iter().collect::<Vec<_>>(), ["at once", "soon", "late"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Threads for work that no caller waits for, or that a caller stops waiting for.
+//! Threads for tasks that outlive the call that started them.
 
 use std::{
     collections::VecDeque,
@@ -8,41 +8,36 @@ use std::{
     time::Duration,
 };
 
-/// How long a thread without work stays.
+/// How long a thread waits for a task before it ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-pub(super) type Work = Box<dyn FnOnce() + Send>;
+pub(super) type Task = Box<dyn FnOnce() + Send>;
 
-/// Threads that are started when there is work, up to a number, and that end without work.
+/// A thread pool that starts threads when needed, up to a limit, and ends idle ones.
 pub(super) struct Workers {
     name: &'static str,
-    most: usize,
+    max_threads: usize,
     queue: Mutex<Queue>,
     added: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
-    work: VecDeque<Work>,
+    tasks: VecDeque<Task>,
     threads: usize,
     idle: usize,
 }
 
 impl Workers {
-    pub(super) fn new(name: &'static str, most: usize) -> Arc<Self> {
-        Arc::new(Self {
-            name,
-            most,
-            queue: Mutex::default(),
-            added: Condvar::new(),
-        })
+    pub(super) fn new(name: &'static str, max_threads: usize) -> Arc<Self> {
+        Arc::new(Self { name, max_threads, queue: Mutex::default(), added: Condvar::new() })
     }
 
-    /// Has a thread do `work`, in the order in which it came.
-    pub(super) fn run(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+    /// Adds `task` to the queue. Threads take tasks in the order in which they were added.
+    pub(super) fn run(self: &Arc<Self>, task: impl FnOnce() + Send + 'static) {
         let mut queue = self.queue();
-        queue.work.push_back(Box::new(work));
-        if queue.idle >= queue.work.len() || queue.threads >= self.most {
+        queue.tasks.push_back(Box::new(task));
+        if queue.idle >= queue.tasks.len() || queue.threads >= self.max_threads {
             self.added.notify_one();
             return;
         }
@@ -50,31 +45,29 @@ impl Workers {
         drop(queue);
         let workers = Arc::clone(self);
         let thread = thread::Builder::new().name(self.name.into());
-        if thread.spawn(move || workers.work()).is_err() {
-            // Without a thread of its own, the work is done by the caller's.
+        if thread.spawn(move || workers.run_tasks()).is_err() {
+            // If no thread can be started, the task runs on the caller's thread.
             self.queue().threads -= 1;
-            let next = self.queue().work.pop_back();
-            next.into_iter().for_each(do_work);
+            let next = self.queue().tasks.pop_back();
+            next.into_iter().for_each(run_task);
         }
     }
 
-    fn work(&self) {
+    fn run_tasks(&self) {
         let mut queue = self.queue();
         loop {
-            if let Some(work) = queue.work.pop_front() {
+            if let Some(task) = queue.tasks.pop_front() {
                 drop(queue);
-                do_work(work);
+                run_task(task);
                 queue = self.queue();
                 continue;
             }
             queue.idle += 1;
-            let (woken, waited) = self
-                .added
-                .wait_timeout(queue, IDLE)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) =
+                self.added.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner);
             queue = woken;
             queue.idle -= 1;
-            if waited.timed_out() && queue.work.is_empty() {
+            if waited.timed_out() && queue.tasks.is_empty() {
                 queue.threads -= 1;
                 return;
             }
@@ -86,9 +79,9 @@ impl Workers {
     }
 }
 
-pub(super) fn do_work(work: Work) {
-    // What holds the work tells the session; the thread goes on.
-    let _ = catch_unwind(AssertUnwindSafe(work));
+pub(super) fn run_task(task: Task) {
+    // The thread continues with the next task. Sessions catch the panics of their jobs themselves.
+    let _ = catch_unwind(AssertUnwindSafe(task));
 }
 
 #[cfg(test)]
@@ -98,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_as_much_at_a_time_as_there_may_be_threads() {
+    fn runs_up_to_max_threads_tasks_at_a_time() {
         let workers = Workers::new("test", 3);
         let barrier = Arc::new(Barrier::new(3));
         let (done, dones) = mpsc::channel();
@@ -115,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_after_a_panic() {
+    fn continues_after_a_panic() {
         let workers = Workers::new("test", 1);
         let (done, dones) = mpsc::channel();
         workers.run(|| panic!("on purpose"));

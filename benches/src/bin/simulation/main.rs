@@ -1,5 +1,5 @@
-//! Simulates a million sessions over a week with the session state machine: no sockets, and a clock
-//! that does not wait.
+//! Simulates a million sessions over a week with the session state machine: it has no sockets, and
+//! its clock is simulated.
 //!
 //! ```text
 //! cargo run --release -p dropbox-sign-oauth-benches --bin simulation [SESSIONS [DAYS [SEED]]]
@@ -9,7 +9,7 @@
 //! limit, bursts of failures and an outage of an hour, rejects a few access tokens early, and
 //! rotates refresh tokens. The same week is simulated with the default policy and with a naive one.
 //!
-//! It fails if a user had to authorize again whose refresh token was still valid.
+//! It fails if a user with a valid refresh token had to authorize again.
 
 mod service;
 mod tally;
@@ -40,11 +40,8 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let number = |index, default| numbers.get(index).copied().unwrap_or(default);
-    let options = Options {
-        sessions: number(0, 1_000_000),
-        days: number(1, 7),
-        seed: number(2, 1).into(),
-    };
+    let options =
+        Options { sessions: number(0, 1_000_000), days: number(1, 7), seed: number(2, 1).into() };
     let tallies = simulate(options);
     let title = format!(
         "Simulation: {} sessions, {} days, seed {}",
@@ -66,11 +63,10 @@ fn simulate(options: Options) -> [Tally; 2] {
     [SessionPolicy::default(), naive()].map(|policy| World::new(options, policy).run())
 }
 
-/// Refreshes when the token has expired, retries at once, and refreshes again after a second.
+/// Refreshes a token once it has expired, retries at once, and refreshes again a second after a
+/// failure.
 fn naive() -> SessionPolicy {
-    let retry = RetryPolicy::default()
-        .base_delay(Duration::ZERO)
-        .max_delay(Duration::ZERO);
+    let retry = RetryPolicy::default().base_delay(Duration::ZERO).max_delay(Duration::ZERO);
     SessionPolicy::default()
         .margin(Duration::ZERO)
         .spread(Duration::ZERO)
@@ -85,11 +81,7 @@ mod tests {
 
     #[test]
     fn loses_no_valid_grant_and_repeats_a_seed() {
-        let options = Options {
-            sessions: 2_000,
-            days: 7,
-            seed: 1,
-        };
+        let options = Options { sessions: 2_000, days: 7, seed: 1 };
         let [default, naive] = simulate(options);
         for tally in [&default, &naive] {
             assert_eq!(tally.lost_grants, 0);
@@ -97,7 +89,7 @@ mod tests {
             let uses = tally.cached + tally.waited + tally.failed + tally.revoked;
             assert_eq!(uses, tally.uses);
         }
-        // The outage goes unnoticed by most sessions that refresh ahead of expiry.
+        // Most sessions that refresh ahead of expiry are not affected by the outage.
         assert!(default.failed * 2 < naive.failed);
         assert!(default.peak() * 2 < naive.peak());
         let [again, _] = simulate(options);

@@ -18,7 +18,8 @@ pub(crate) const LIFETIME: u64 = DAY;
 /// The outage, on the third day.
 const OUTAGE: Range<u64> = 2 * DAY + 12 * HOUR..2 * DAY + 13 * HOUR;
 
-/// The bursts of failures: how often they come, how long they last, and the share of calls that fail.
+/// The bursts of failures: how often they come, how long they last, and the share of calls that
+/// fail.
 const BURST_INTERVAL: u64 = 5 * HOUR;
 const BURST: u64 = 5 * MINUTE;
 const BURST_FAILURES: f64 = 0.3;
@@ -118,9 +119,7 @@ impl Service {
             Fate::Throttled => {
                 let mut response = response(429, String::new());
                 let seconds = MINUTE - now % MINUTE;
-                response
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, seconds.into());
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
                 response
             }
             Fate::ServerFault => response(503, String::new()),
@@ -134,9 +133,7 @@ impl Service {
 
     fn fate(&mut self, user: u32, now: u64, tokens: u32, random: &mut Rng) -> Fate {
         if OUTAGE.contains(&now) {
-            return *random
-                .choice(&[Fate::NotSent, Fate::ServerFault])
-                .expect("two");
+            return *random.choice(&[Fate::NotSent, Fate::ServerFault]).expect("two");
         }
         if now / MINUTE != self.minute {
             self.minute = now / MINUTE;

@@ -49,7 +49,7 @@ impl Tally {
         f64::from(self.per_minute.iter().sum::<u32>()) / f64::from(minutes)
     }
 
-    /// The most calls in a minute.
+    /// The maximum number of calls in a minute.
     pub(crate) fn peak(&self) -> u32 {
         self.per_minute.iter().copied().max().unwrap_or_default()
     }
@@ -63,9 +63,7 @@ impl Tally {
 type Row = (&'static str, usize, fn(&Tally) -> f64);
 
 const ROWS: [Row; 18] = [
-    ("calls of the token endpoint", 0, |it| {
-        it.calls.iter().sum::<u32>().into()
-    }),
+    ("calls of the token endpoint", 0, |it| it.calls.iter().sum::<u32>().into()),
     ("- refreshed", 0, |it| it.of(Fate::Refreshed)),
     ("- rate-limited (429)", 0, |it| it.of(Fate::Throttled)),
     ("- failed (503)", 0, |it| it.of(Fate::ServerFault)),
@@ -78,15 +76,11 @@ const ROWS: [Row; 18] = [
     ("- had a valid token", 0, |it| it.cached.into()),
     ("- waited for a refresh", 0, |it| it.waited.into()),
     ("- failed, to be retried", 0, |it| it.failed.into()),
-    ("wait, mean, s", 2, |it| {
-        it.total_wait.as_secs_f64() / f64::from(it.waited)
-    }),
+    ("wait, mean, s", 2, |it| it.total_wait.as_secs_f64() / f64::from(it.waited)),
     ("wait, longest, s", 2, |it| it.longest_wait.as_secs_f64()),
     ("access tokens rejected (401)", 0, |it| it.rejected.into()),
     ("authorized again, revoked", 0, |it| it.revoked.into()),
-    ("authorized again, not revoked", 0, |it| {
-        it.lost_grants.into()
-    }),
+    ("authorized again, not revoked", 0, |it| it.lost_grants.into()),
 ];
 
 /// Returns the rows of the table.

@@ -129,7 +129,7 @@ impl World {
         }
         self.tally.uses += 1;
         if self.user(user).waits_since.is_some() {
-            // It shares the refresh of the use that waits already.
+            // It shares the refresh that another use already waits for.
             return self.tally.count_wait(Duration::ZERO);
         }
         match self.poll(user) {
@@ -165,15 +165,13 @@ impl World {
         let expires_at = tokens.expires_at.expect("a lifetime").as_duration();
         let expires_at = expires_at.saturating_sub(BEGIN).as_secs();
         let now = self.now.as_secs();
-        if self
-            .service
-            .rejects(user, now, expires_at, &mut self.random)
-        {
+        if self.service.rejects(user, now, expires_at, &mut self.random) {
             self.tally.rejected += 1;
             let now = self.time();
             let session = &mut self.user(user).session;
             session.handle_rejection(now, &tokens.access_token);
-            // The retry with the next token is the same use. The next use finds a revocation.
+            // A retry with a new token is part of the same use. A revocation is found at the next
+            // use.
             drop(self.poll(user));
         }
     }
@@ -264,25 +262,13 @@ impl World {
         let (fate, outcome) = self.service.refresh(user, now, number, &mut self.random);
         self.tally.count(fate, now);
         let outcome = Some(outcome);
-        self.flights.insert(
-            user,
-            Flight {
-                refresh,
-                retry,
-                outcome,
-            },
-        );
+        self.flights.insert(user, Flight { refresh, retry, outcome });
         let latency = Service::latency(&mut self.random);
         self.after(latency, user, Event::Refresh);
     }
 
     fn continue_refresh(&mut self, user: u32) {
-        let Some(Flight {
-            refresh,
-            retry,
-            outcome,
-        }) = self.flights.remove(&user)
-        else {
+        let Some(Flight { refresh, retry, outcome }) = self.flights.remove(&user) else {
             return;
         };
         let Some(outcome) = outcome else {
@@ -294,14 +280,7 @@ impl World {
             ControlFlow::Continue(wait) => {
                 let delay = wait.delay();
                 let (retry, outcome) = (wait.resume(), None);
-                self.flights.insert(
-                    user,
-                    Flight {
-                        refresh,
-                        retry,
-                        outcome,
-                    },
-                );
+                self.flights.insert(user, Flight { refresh, retry, outcome });
                 self.after(delay, user, Event::Refresh);
             }
             ControlFlow::Break(result) => {

@@ -1,4 +1,4 @@
-//! Hands out the jobs.
+//! Chooses the next job.
 
 use core::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Session {
-    /// Returns the next job, if one is due and none is active. Every caller that needs a token calls
-    /// it first. `entropy` is 64 random bits; they identify the claims of this session.
+    /// Returns the next job, if one is due and none is active. Every caller that needs a token
+    /// calls this first. `entropy` is 64 random bits; they identify the claims of this session.
     pub fn next_job(&mut self, now: UnixTime, entropy: u64) -> Option<Job> {
         match self.active {
             Some(job) if !has_passed(job.until, now, job.longest) => return None,
@@ -25,7 +25,7 @@ impl Session {
             if let Some(refresh) = self.refresh(now) {
                 return Some(Job::Refresh(refresh));
             }
-            // Too little of the lease is left: claim the refresh anew.
+            // Too little of the lease is left: claim the refresh again.
             self.stage = Stage::Resting;
         }
         if self.store.is_paused(now) {
@@ -68,10 +68,7 @@ impl Session {
             );
             let may_repeat = is_taken_over || content.failures > 0;
             let content = Content {
-                refresh: RefreshState::InProgress {
-                    until,
-                    claim: own_claim,
-                },
+                refresh: RefreshState::InProgress { until, claim: own_claim },
                 ..content.clone()
             };
             self.may_repeat = may_repeat;
@@ -82,9 +79,9 @@ impl Session {
         may_reload.then(|| self.load(now))
     }
 
-    /// Returns what is left to do of work that has begun: tokens to be stored, a record to be removed,
-    /// or a claimed refresh to be sent. The task that did a job calls it until it is `Idle`, also
-    /// if no caller waits any more.
+    /// Returns the rest of the work that has begun: storing tokens, removing a record, or sending a
+    /// claimed refresh. The task that ran a job calls it until it returns `Idle`, even if no caller
+    /// waits.
     pub fn background(&mut self, now: UnixTime, entropy: u64) -> Background {
         if !self.has_begun() {
             return Background::Idle;
@@ -104,17 +101,12 @@ impl Session {
     fn start_job(&mut self, is_swap: bool, until: UnixTime, longest: Duration) -> JobId {
         self.last_job = self.last_job.wrapping_add(1);
         let id = JobId(self.last_job);
-        self.active = Some(ActiveJob {
-            id,
-            is_swap,
-            until,
-            longest,
-        });
+        self.active = Some(ActiveJob { id, is_swap, until, longest });
         id
     }
 
     fn start_store_job(&mut self, now: UnixTime, is_swap: bool) -> JobId {
-        // The driver has the time limit; this one is for a driver that died.
+        // The driver enforces the time limit. This longer one applies if the driver died.
         let limit = self.policy.store_timeout.saturating_mul(2);
         self.start_job(is_swap, now.saturating_add(limit), limit.saturating_mul(2))
     }
@@ -142,7 +134,7 @@ impl Session {
         };
         let lease = self.policy.lease_time();
         let left = until.saturating_since(now);
-        // The time is rounded up to a second.
+        // `until` is rounded up to a second.
         if left < lease / 4 * 3 || left > lease.saturating_add(Duration::from_secs(1)) {
             return None;
         }
@@ -152,7 +144,7 @@ impl Session {
         if self.valid_token(now).is_some() {
             retry.attempts = 1;
         }
-        // A clock that jumps must not lead to a second refresh beside the first.
+        // A clock that jumps must not cause a second refresh while the first is in progress.
         let tolerance = self.policy.clock_tolerance;
         let id = self.start_job(
             false,
@@ -162,11 +154,6 @@ impl Session {
                 .saturating_add(tolerance.saturating_mul(3))
                 .saturating_add(Duration::from_secs(1)),
         );
-        Some(Refresh {
-            id,
-            operation,
-            retry,
-            of,
-        })
+        Some(Refresh { id, operation, retry, of })
     }
 }

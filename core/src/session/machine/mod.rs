@@ -23,32 +23,35 @@ use crate::{
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The minimum time between two refreshes of a rejected token. A server that rejects what it has
-/// just issued would otherwise cause a refresh for each call.
+/// The minimum time between two refreshes of a rejected token. Otherwise a server that rejects a
+/// token that it has just issued would cause a refresh for each call.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long the store is read after `invalid_grant` if no other process can have refreshed: long
-/// enough for one that is within the bounds of the policy's clocks by mistake.
+/// How long the store is reloaded after `invalid_grant` if no other process should have refreshed.
+/// Another process can have refreshed nevertheless, if its clock differs by more than the policy
+/// tolerates.
 const SHORT_VERIFICATION: Duration = Duration::from_secs(2);
 
 /// How many superseded authorizations are remembered: more than can be in flight.
 const MAX_SUPERSEDED: usize = 8;
 
-/// The shortest wait that a caller is told.
+/// The shortest wait that a caller gets.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// The tokens of one user, kept valid.
+/// A session: keeps the tokens of one user valid.
 ///
 /// ```
+/// use std::hash::{BuildHasher, RandomState};
+///
 /// use dropbox_sign_oauth::{App, Operation, Token, TokenSet, UnixTime};
 /// use dropbox_sign_oauth::session::{Job, Outcome, Session, SessionPolicy, Step};
 ///
 /// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
 /// let mut now = UnixTime::from_secs(1_700_000_000); // in production, UnixTime::now()
-/// let mut entropy = 0_u64; // in production, 64 random bits each time
+/// let entropy = || RandomState::new().hash_one(()); // 64 random bits
 /// let mut stored = None; // in production, a store
 /// let mut session = Session::new(app, SessionPolicy::default());
-/// session.replace_tokens(now, 0x5e5e, TokenSet {
+/// session.replace_tokens(now, entropy(), TokenSet {
 ///     access_token: Token::new("NWNi")?,
 ///     refresh_token: Some(Token::new("hNTI")?),
 ///     expires_at: Some(UnixTime::from_secs(1_700_086_400)),
@@ -57,8 +60,7 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// let mut used = Vec::new();
 /// for _ in 0..2 {
 ///     let token = loop {
-///         entropy += 1;
-///         match session.next_job(now, entropy) {
+///         match session.next_job(now, entropy()) {
 ///             Some(Job::Load(job)) => {
 ///                 session.handle_load(now, job, Ok::<_, String>(stored.clone()));
 ///             }
@@ -69,7 +71,7 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 ///             Some(Job::Refresh(job)) => {
 ///                 let response = http::Response::new(r#"{"access_token":"MmZk","expires_in":86400}"#);
 ///                 let outcome = job.operation().parse(response); // in production, from a client
-///                 session.handle_refresh(now, entropy, job, outcome.map_err(Into::into));
+///                 session.handle_refresh(now, entropy(), job, outcome.map_err(Into::into));
 ///             }
 ///             Some(Job::Remove(job)) => session.handle_remove(now, job, Ok::<_, String>(())),
 ///             None => match session.poll(now) {
@@ -98,18 +100,18 @@ pub struct Session {
     last_job: u64,
     /// The id of the claims of this session, once it has made one.
     claim: Option<u64>,
-    /// Whether it is unknown if that claim was stored.
+    /// Whether an attempt to store this claim had an unknown outcome.
     is_claim_in_doubt: bool,
     /// Whether the refresh in progress may repeat one of another process.
     may_repeat: bool,
-    /// Authorizations that are older than the last one, and may be stored yet.
+    /// Authorizations that are older than the last one, and may still be stored.
     superseded: Vec<u64>,
     /// Why the last refresh failed in this process.
     refresh_failure: Option<Arc<CallError>>,
     store: StoreState,
 }
 
-/// The job that a driver is doing.
+/// The job that a driver is running.
 #[derive(Clone, Copy, Debug)]
 struct ActiveJob {
     id: JobId,
@@ -120,7 +122,7 @@ struct ActiveJob {
     longest: Duration,
 }
 
-/// What a caller gets.
+/// The interface to callers.
 impl Session {
     /// Returns the session of a user. The first job loads its record, if the store has one.
     #[must_use]
@@ -154,7 +156,7 @@ impl Session {
         &self.policy
     }
 
-    /// Returns whether new tokens wait for being stored. They are not used before.
+    /// Returns whether new tokens wait to be stored. They are not used before they are stored.
     #[must_use]
     pub fn has_unstored_tokens(&self) -> bool {
         self.stage.has_tokens()
@@ -176,8 +178,8 @@ impl Session {
         }
     }
 
-    /// Returns the access token if it is valid, and otherwise whether to wait for one. A valid token
-    /// never waits for a job. Call [`next_job`](Self::next_job) first.
+    /// Returns the access token if it is valid, and otherwise whether to wait for one. A valid
+    /// token never waits for a job. Call [`next_job`](Self::next_job) first.
     #[must_use]
     pub fn poll(&self, now: UnixTime) -> Step<Token> {
         if matches!(self.stage, Stage::Ending) {
@@ -205,9 +207,7 @@ impl Session {
         let is_revoked = |cause: &Arc<CallError>| Verdict::of(cause) == Verdict::Revoked;
         Step::Fail(match record.refresh() {
             _ if record.tokens().refresh_token.is_none() => SessionError::Revoked { cause: None },
-            RefreshState::Revoked => SessionError::Revoked {
-                cause: cause.filter(is_revoked),
-            },
+            RefreshState::Revoked => SessionError::Revoked { cause: cause.filter(is_revoked) },
             RefreshState::Paused(until) => SessionError::RefreshFailed {
                 until,
                 cause,
@@ -223,7 +223,8 @@ impl Session {
     }
 
     /// Returns `Ready` once the changes of [`replace_tokens`](Self::replace_tokens) and
-    /// [`end`](Self::end) are stored, and `Fail` if the last attempt failed. Storing continues then.
+    /// [`end`](Self::end) are stored, and `Fail` if the last attempt failed. The session continues
+    /// to retry it.
     #[must_use]
     pub fn poll_stored(&self, now: UnixTime) -> Step<()> {
         let is_stored = !self.has_unstored_tokens() && !matches!(self.stage, Stage::Ending);
@@ -235,8 +236,8 @@ impl Session {
         }
     }
 
-    /// Returns `Ready` once nothing can be lost if the process ends: all changes are stored, and no
-    /// refresh is in progress in this process. Never fails.
+    /// Returns `Ready` once the process can end without losing tokens: all changes are stored, and
+    /// no refresh is in progress in this process. Never returns `Fail`.
     #[must_use]
     pub fn poll_flushed(&self, now: UnixTime) -> Step<()> {
         match &self.active {
@@ -246,8 +247,8 @@ impl Session {
         }
     }
 
-    /// Handles a 401: the token is refreshed, unless it is not the current one or was refreshed less
-    /// than a minute ago.
+    /// Handles a 401: the token is refreshed, unless it is not the current one or was refreshed
+    /// less than a minute ago.
     pub fn handle_rejection(&mut self, now: UnixTime, access_token: &Token) {
         let Some(record) = &self.record else {
             return;
@@ -262,8 +263,8 @@ impl Session {
         }
     }
 
-    /// Replaces the tokens by those of a new authorization, once they are stored. `entropy` is 64
-    /// random bits; they identify the authorization.
+    /// Replaces the tokens with those of a new authorization, once these are stored. `entropy` is
+    /// 64 random bits; they identify the authorization.
     pub fn replace_tokens(&mut self, now: UnixTime, entropy: u64, tokens: TokenSet) {
         self.supersede();
         // A removal that is in flight has to finish first: it would remove the new record.
@@ -281,10 +282,7 @@ impl Session {
             failures: 0,
             rejections: 0,
         };
-        let origin = Origin::Authorization {
-            replaces: Replaced::Unread,
-            at: now,
-        };
+        let origin = Origin::Authorization { replaces: Replaced::Unread, at: now };
         self.stage = Stage::Loading(Some(Change::new(content, origin)));
         self.store.resume();
     }
@@ -303,7 +301,7 @@ impl Session {
     }
 }
 
-/// What both the jobs and their outcomes need.
+/// What the jobs and their outcomes share.
 impl Session {
     /// Notes that the outcome of a swap is unknown.
     fn doubt(&mut self) {
@@ -323,10 +321,7 @@ impl Session {
     /// Remembers the stored authorization and the one that is being stored, whose swap may still be
     /// in flight.
     fn supersede(&mut self) {
-        let pending = self
-            .stage
-            .change()
-            .filter(|change| change.is_authorization());
+        let pending = self.stage.change().filter(|change| change.is_authorization());
         let pending = pending.map(|change| change.content.grant);
         let stored = self.record.as_ref().map(|record| record.content().grant);
         for grant in stored.into_iter().chain(pending) {
@@ -358,20 +353,18 @@ impl Session {
         }
     }
 
-    /// When the next job is due of work that has begun, if none is active.
+    /// When the next job of the work that has begun is due, if no job is active.
     fn wake_at(&self) -> UnixTime {
         match &self.stage {
-            Stage::Verifying { until, .. } => self
-                .store
-                .reload_at()
-                .min(*until)
-                .max(self.store.resume_at()),
+            Stage::Verifying { until, .. } => {
+                self.store.reload_at().min(*until).max(self.store.resume_at())
+            }
             _ => self.store.resume_at(),
         }
     }
 }
 
-/// What is known.
+/// What the session knows about the tokens and the claim.
 impl Session {
     /// The access token, if it is valid as far as known.
     fn valid_token(&self, now: UnixTime) -> Option<&Token> {
@@ -390,7 +383,7 @@ impl Session {
         }
     }
 
-    /// Whether the refresh of this record is to be claimed.
+    /// Whether the refresh of this record should be claimed now.
     fn is_due(&self, content: &Content, now: UnixTime) -> bool {
         let is_valid = self.valid_token(now).is_some();
         let tolerance = self.policy.clock_tolerance;
@@ -405,11 +398,7 @@ impl Session {
             }
             RefreshState::Paused(until) => {
                 let longest = MAX_WAIT.saturating_add(self.policy.longest_pause);
-                has_passed(
-                    until,
-                    now,
-                    longest.saturating_add(tolerance.saturating_mul(2)),
-                )
+                has_passed(until, now, longest.saturating_add(tolerance.saturating_mul(2)))
             }
             RefreshState::Revoked => false,
         };
@@ -442,8 +431,8 @@ fn wait<T>(now: UnixTime, until: UnixTime) -> Step<T> {
     Step::Wait(until.max(now.saturating_add(MIN_WAIT)))
 }
 
-/// Whether a time has passed that was at most `longest` ahead when it was set. One that is farther
-/// ahead was set by a clock that was wrong, then or now.
+/// Whether `time` has passed. It was at most `longest` ahead when it was set, so a time that is
+/// farther ahead counts as passed: the clock was wrong then, or is wrong now.
 fn has_passed(time: UnixTime, now: UnixTime, longest: Duration) -> bool {
     time <= now || time.saturating_since(now) > longest
 }

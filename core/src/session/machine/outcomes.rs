@@ -44,8 +44,8 @@ impl Session {
         self.stage = match self.take_stage() {
             Stage::Verifying { until, change } if !is_renewed => Stage::Verifying { until, change },
             Stage::Loading(Some(change)) => self.after_load(now, change),
-            // If the record has a claim of this session, it is claimed once more: only a swap, not
-            // a load, proves that the tokens are the latest.
+            // If the record has a claim of this session, the refresh is claimed again: only a swap,
+            // not a load, proves that the tokens are the latest.
             _ => Stage::Resting,
         };
     }
@@ -121,7 +121,7 @@ impl Session {
 
     /// Handles the outcome of a refresh. `entropy` is 64 random bits, for the time of the next one.
     ///
-    /// Tokens that arrive late are stored, too, unless there are newer ones.
+    /// Tokens that arrive late are stored as well, unless there are newer ones.
     pub fn handle_refresh(
         &mut self,
         now: UnixTime,
@@ -153,7 +153,7 @@ impl Session {
                 self.active = None;
             }
             Err(error) if was_active => self.refresh_failed(now, entropy, content.clone(), error),
-            // The refresh was handed out again, and that one decides.
+            // The session has returned the refresh again. The outcome of that job decides.
             Err(_) => {}
         }
     }
@@ -195,7 +195,7 @@ impl Session {
         self.refresh_failure = Some(Arc::new(error));
     }
 
-    /// Returns a job that was not finished, because its task ended. Its outcome is unknown.
+    /// Abandons a job whose task ended before the job finished. Its outcome is unknown.
     pub fn abandon(&mut self, id: JobId) {
         let is_swap = self.active.is_some_and(|job| job.is_swap);
         if self.finish_job(id) && is_swap {
@@ -203,8 +203,8 @@ impl Session {
         }
     }
 
-    /// Gives up a call of the store that exceeded its time limit. Its outcome is unknown, and a late
-    /// one is ignored.
+    /// Gives up a call of the store that exceeded its time limit. Its outcome is unknown, and
+    /// ignored if it arrives late.
     pub fn give_up(&mut self, now: UnixTime, id: JobId, error: impl Into<BoxError>) {
         let is_active = self.active.is_some_and(|job| job.id == id);
         self.abandon(id);
@@ -213,7 +213,7 @@ impl Session {
         }
     }
 
-    /// Whether this job was active.
+    /// Finishes a job. Returns whether it was active.
     fn finish_job(&mut self, id: JobId) -> bool {
         self.active.take_if(|job| job.id == id).is_some()
     }

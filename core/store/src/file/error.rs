@@ -1,4 +1,4 @@
-//! Why a file store fails.
+//! The errors of [`FileStore`](super::FileStore).
 
 use std::{
     error::Error,
@@ -6,11 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dropbox_sign_oauth::session::InvalidRecord;
+use crate::RecordTextError;
 
-use super::MAX_RECORD;
-
-/// Why a [`FileStore`](super::FileStore) failed.
+/// The error of a [`FileStore`](super::FileStore).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FileStoreError {
@@ -18,85 +16,72 @@ pub enum FileStoreError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The key is too long for the name of a file.
+    /// The key is too long for a file name.
     KeyTooLong {
-        /// The longest key, in bytes after encoding.
+        /// The limit of the encoded key, in bytes.
         limit: usize,
     },
     /// The record could not be locked. It was not changed.
     Lock {
         /// The record's file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
     /// The record could not be read.
     Read {
         /// The record's file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The record could not be replaced or removed, or may not survive a power failure.
+    /// The record could not be replaced or removed, or the change could not be synced to the disk.
     Write {
         /// The record's file.
         path: PathBuf,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The record is larger than the store reads. Nothing was written.
-    TooLarge {
+    /// The record could not be converted to its text: it is too large, for example. Nothing was
+    /// written.
+    Record {
         /// The record's file.
         path: PathBuf,
-        /// The largest record, in bytes.
-        limit: u64,
+        /// The cause.
+        source: RecordTextError,
     },
-    /// The stored record is damaged or of another format. The file was not changed.
+    /// The stored record is damaged, of another format, or cannot be decrypted. The file was not
+    /// changed.
     InvalidRecord {
         /// The record's file.
         path: PathBuf,
-        /// What is wrong with it.
-        source: InvalidRecord,
+        /// The cause.
+        source: RecordTextError,
     },
 }
 
 impl FileStoreError {
     pub(super) fn lock(path: &Path) -> impl Fn(io::Error) -> Self {
-        |source| Self::Lock {
-            path: path.into(),
-            source,
-        }
+        |source| Self::Lock { path: path.into(), source }
     }
 
     pub(super) fn read(path: &Path) -> impl Fn(io::Error) -> Self {
-        |source| Self::Read {
-            path: path.into(),
-            source,
-        }
+        |source| Self::Read { path: path.into(), source }
     }
 
     pub(super) fn write(path: &Path) -> impl Fn(io::Error) -> Self {
-        |source| Self::Write {
-            path: path.into(),
-            source,
-        }
+        |source| Self::Write { path: path.into(), source }
     }
 
-    pub(super) fn too_large(path: &Path) -> Self {
-        Self::TooLarge {
-            path: path.into(),
-            limit: MAX_RECORD,
-        }
+    pub(super) fn record(path: &Path) -> impl Fn(RecordTextError) -> Self {
+        |source| Self::Record { path: path.into(), source }
     }
 
-    pub(super) fn invalid(path: &Path) -> impl Fn(InvalidRecord) -> Self {
-        |source| Self::InvalidRecord {
-            path: path.into(),
-            source,
-        }
+    pub(super) fn invalid(path: &Path) -> impl Fn(RecordTextError) -> Self {
+        |source| Self::InvalidRecord { path: path.into(), source }
     }
 }
 
@@ -107,19 +92,14 @@ impl fmt::Display for FileStoreError {
                 write!(f, "sessions cannot be stored in {}", path.display())
             }
             Self::KeyTooLong { limit } => {
-                write!(
-                    f,
-                    "the key is longer than {limit} bytes in its encoded form"
-                )
+                write!(f, "the encoded key is longer than {limit} bytes")
             }
             Self::Lock { path, .. } => write!(f, "locking {} failed", path.display()),
             Self::Read { path, .. } => write!(f, "reading {} failed", path.display()),
             Self::Write { path, .. } => write!(f, "writing {} failed", path.display()),
-            Self::TooLarge { path, limit } => write!(
-                f,
-                "the record for {} is larger than {limit} bytes",
-                path.display()
-            ),
+            Self::Record { path, .. } => {
+                write!(f, "the record for {} cannot be stored", path.display())
+            }
             Self::InvalidRecord { path, .. } => {
                 write!(f, "{} is not a valid record", path.display())
             }
@@ -130,12 +110,12 @@ impl fmt::Display for FileStoreError {
 impl Error for FileStoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::KeyTooLong { .. } | Self::TooLarge { .. } => None,
+            Self::KeyTooLong { .. } => None,
             Self::Folder { source, .. }
             | Self::Lock { source, .. }
             | Self::Read { source, .. }
             | Self::Write { source, .. } => Some(source),
-            Self::InvalidRecord { source, .. } => Some(source),
+            Self::Record { source, .. } | Self::InvalidRecord { source, .. } => Some(source),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A folder that the processes of one machine share.
+//! A store in a folder that the processes of one machine share.
 
 mod error;
 mod name;
@@ -18,33 +18,30 @@ use fs4::TryLockError;
 use zeroize::Zeroizing;
 
 pub use self::error::FileStoreError;
-use self::step::{Step, before};
-use crate::Store;
+use self::step::{Step, inject_fault};
+use crate::{Cipher, MAX_TEXT, RecordText, Store};
 
-/// How long a lock that another process holds is waited for. The holder needs milliseconds, unless
-/// it was stopped; a session waits five seconds for its store.
+/// The time limit for locking a file. A process holds a lock for milliseconds, unless it is
+/// stopped. The limit is shorter than the five seconds that a session waits for its store by
+/// default.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The time between two attempts at a lock.
+/// The time between two attempts to lock a file.
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The largest record, in bytes, written or read: far more than the longest tokens that a response
-/// can contain.
-const MAX_RECORD: u64 = 1024 * 1024;
-
-/// A folder with one file a session, shared by the processes of one machine.
+/// Stores each session in its own file, in a folder that the processes of one machine share.
 ///
-/// The name of a file is its session's key, with every byte but `a-z`, `0-9`, `-` and `_`
-/// percent-encoded: the key `user-17` is stored in `session-user-17.json`. On Unix, the files are
-/// readable by their owner only (mode 0600), as is the folder if the store created it (0700).
+/// The file name contains the session's key, in which all bytes except `a-z`, `0-9`, `-` and `_`
+/// are percent-encoded: the key `user-17` is stored in `session-user-17.json`. On Unix, only the
+/// owner can read the files (mode 0600), and the folder if the store created it (mode 0700).
 ///
-/// A record is replaced by renaming a file that has been synced to the disk, so that a reader finds
-/// the old record or the new one, also after a crash. The record's own file is locked meanwhile;
-/// the system unlocks it when a process dies. There are no separate lock files, so a program that
-/// cleans up old files cannot break the locking. A file without content is no record.
+/// To replace a record, the store writes a temporary file, syncs it to the disk and renames it. A
+/// reader finds either the old record or the new one, even after a crash. The record's own file is
+/// locked while it is replaced, and the operating system releases the lock if the process dies.
+/// There are no lock files that another program could delete. An empty file counts as no record.
 ///
-/// Locks need a local disk: they may not hold over NFS. To keep sessions outside a container, mount
-/// the folder, not a file: a mounted file cannot be replaced.
+/// The folder must be on a local disk, because locks may not work over NFS. In a container, mount
+/// the folder and not a single file, because a mounted file cannot be replaced by a rename.
 ///
 /// ```
 /// use dropbox_sign_oauth_store::{FileStore, Store};
@@ -58,28 +55,33 @@ const MAX_RECORD: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct FileStore {
     folder: PathBuf,
+    text: RecordText,
 }
 
 impl FileStore {
     /// Opens the store in `folder`, which is created if it does not exist.
     ///
-    /// Writes, locks and renames a file there, because a folder in which that fails is better
-    /// found now than when there are tokens to be stored.
+    /// Creates, locks, renames and removes a file in it, so that a folder that cannot store records
+    /// is reported at startup and not when there are tokens to store.
     ///
     /// # Errors
-    /// [`FileStoreError::Folder`] if records cannot be stored there.
+    /// [`FileStoreError::Folder`] if the folder cannot store records.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, FileStoreError> {
         let folder = folder.into();
         // The program may change its current directory later.
         let folder = std::path::absolute(&folder).unwrap_or(folder);
-        let tried = create_folder(&folder).and_then(|()| try_folder(&folder));
+        let tried = create_folder(&folder).and_then(|()| probe_folder(&folder));
         match tried {
-            Ok(()) => Ok(Self { folder }),
-            Err(source) => Err(FileStoreError::Folder {
-                path: folder,
-                source,
-            }),
+            Ok(()) => Ok(Self { folder, text: RecordText::default() }),
+            Err(source) => Err(FileStoreError::Folder { path: folder, source }),
         }
+    }
+
+    /// Encrypts the records.
+    #[must_use]
+    pub fn cipher(mut self, cipher: impl Cipher + 'static) -> Self {
+        self.text = RecordText::encrypted(cipher);
+        self
     }
 
     /// The folder.
@@ -90,36 +92,40 @@ impl FileStore {
 
     /// The file of the session stored under `key`.
     fn path(&self, key: &str) -> Result<PathBuf, FileStoreError> {
-        let name = name::encode(key).ok_or(FileStoreError::KeyTooLong {
-            limit: name::MAX_KEY,
-        })?;
+        let name = name::encode(key).ok_or(FileStoreError::KeyTooLong { limit: name::MAX_KEY })?;
         Ok(self.folder.join(name))
     }
 
-    /// Puts `record` in the place of the file at `path`, which the caller has locked.
-    fn replace(&self, path: &Path, locked: &File, record: &Record) -> Result<(), FileStoreError> {
-        let text = Zeroizing::new(record.to_exposed_json() + "\n");
-        if text.len() as u64 > MAX_RECORD {
-            return Err(FileStoreError::too_large(path));
-        }
+    /// Returns the record in the file of `key`, at `path`.
+    fn read(&self, key: &str, file: &File, path: &Path) -> Result<Option<Record>, FileStoreError> {
+        let Some(text) = read(file).map_err(FileStoreError::read(path))? else {
+            return Ok(None);
+        };
+        let record = self.text.decode(key, text.strip_suffix('\n').unwrap_or(&text));
+        record.map(Some).map_err(FileStoreError::invalid(path))
+    }
+
+    /// Replaces the file at `path`, which the caller has locked, with the text of a record.
+    fn replace(&self, path: &Path, locked: &File, text: &str) -> Result<(), FileStoreError> {
         let temporary = path.with_extension("tmp");
         let replaced = (|| {
-            // A process that was killed may have left one.
+            // A process that was killed may have left its temporary file.
             remove_if_exists(&temporary)?;
             let mut file =
                 private(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
-            before(Step::Write)?;
+            inject_fault(Step::Write)?;
             file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
             file.sync_all()?;
             if !is_at(locked, path)? {
                 let message = "the file was removed or replaced while it was locked";
                 return Err(io::Error::other(message));
             }
-            before(Step::Rename)?;
+            inject_fault(Step::Rename)?;
             fs::rename(&temporary, path)
         })();
         if let Err(source) = replaced {
-            // The first error says more than one of cleaning up.
+            // The first error is more useful than one of the cleanup.
             let _ = fs::remove_file(&temporary);
             return Err(FileStoreError::write(path)(source));
         }
@@ -133,7 +139,7 @@ impl Store for FileStore {
     fn load(&self, key: &str) -> Result<Option<Record>, FileStoreError> {
         let path = self.path(key)?;
         match File::open(&path) {
-            Ok(file) => read(&file, &path),
+            Ok(file) => self.read(key, &file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(FileStoreError::read(&path)(error)),
         }
@@ -146,13 +152,15 @@ impl Store for FileStore {
         new: &Record,
     ) -> Result<Outcome, FileStoreError> {
         let path = self.path(key)?;
+        let text = self.text.encode(key, new);
+        let text = text.map_err(FileStoreError::record(&path))?;
         let Some(file) = lock(&path, expected.is_none(), LOCK_TIMEOUT)? else {
             return Ok(Outcome::Conflict);
         };
-        if read(&file, &path)?.as_ref().map(Record::version) != expected {
+        if self.read(key, &file, &path)?.as_ref().map(Record::version) != expected {
             return Ok(Outcome::Conflict);
         }
-        self.replace(&path, &file, new)?;
+        self.replace(&path, &file, &text)?;
         Ok(Outcome::Stored)
     }
 
@@ -168,18 +176,14 @@ impl Store for FileStore {
 
 /// Locks the file at `path` against other threads and processes until it is dropped.
 ///
-/// A file that was renamed or removed while its lock was waited for is not the record any more, and
-/// another process may have locked its successor: then it begins anew.
+/// Returns `None` if there is no file and `create` is `false`. If the file is replaced or removed
+/// while this call waits for the lock, it locks the file that is at `path` then.
 fn lock(path: &Path, create: bool, timeout: Duration) -> Result<Option<File>, FileStoreError> {
     let started = Instant::now();
     let failed = FileStoreError::lock(path);
     loop {
         let mut options = OpenOptions::new();
-        let options = options
-            .read(true)
-            .write(true)
-            .create(create)
-            .truncate(false);
+        let options = options.read(true).write(true).create(create).truncate(false);
         let file = match private(options).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !create => return Ok(None),
@@ -203,7 +207,7 @@ fn lock(path: &Path, create: bool, timeout: Duration) -> Result<Option<File>, Fi
     }
 }
 
-/// Whether the file at `path` is this one.
+/// Returns whether `file` is still the file at `path`.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let file = same_file::Handle::from_file(file.try_clone()?)?;
     match same_file::Handle::from_path(path) {
@@ -213,24 +217,16 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn read(file: &File, path: &Path) -> Result<Option<Record>, FileStoreError> {
-    let read = || {
-        let len = file.metadata()?.len().min(MAX_RECORD);
-        // One allocation, so that no partial copy is left unwiped.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 64));
-        file.take(MAX_RECORD + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(FileStoreError::read(path))?;
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    if bytes.len() as u64 > MAX_RECORD {
-        return Err(FileStoreError::too_large(path));
-    }
-    // Nothing in a record is other than ASCII: what is not UTF-8 makes it invalid.
-    let record = Record::from_json(&String::from_utf8_lossy(&bytes));
-    record.map(Some).map_err(FileStoreError::invalid(path))
+/// Returns the text of a file, unless it is empty.
+fn read(file: &File) -> io::Result<Option<Zeroizing<String>>> {
+    let limit = MAX_TEXT as u64 + 2;
+    let len = file.metadata()?.len().min(limit);
+    // A buffer that grew would leave copies in memory that are not wiped.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 64));
+    file.take(limit).read_to_end(&mut bytes)?;
+    // Records are ASCII, so the replacement character for invalid UTF-8 makes a record invalid.
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 fn create_folder(folder: &Path) -> io::Result<()> {
@@ -240,19 +236,19 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// Does what storing a record does, with files of its own.
-fn try_folder(folder: &Path) -> io::Result<()> {
+/// Runs the operations that store a record, on temporary files.
+fn probe_folder(folder: &Path) -> io::Result<()> {
     let id = RandomState::new().hash_one(());
     let [old, new] = ["old", "new"].map(|which| folder.join(format!("probe-{id:016x}.{which}")));
     let tried = (|| {
         for path in [&old, &new] {
             let mut file = private(OpenOptions::new().write(true).create_new(true)).open(path)?;
             fs4::FileExt::try_lock(&file)?;
-            before(Step::Write)?;
+            inject_fault(Step::Write)?;
             file.write_all(b"\n")?;
             file.sync_all()?;
         }
-        before(Step::Rename)?;
+        inject_fault(Step::Rename)?;
         fs::rename(&new, &old)
     })();
     let removed = remove_if_exists(&old).and(remove_if_exists(&new));
@@ -266,12 +262,12 @@ fn remove_if_exists(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Has the names in a folder reach the disk, where the system can.
+/// Syncs the names in a folder to the disk, if the system supports it.
 fn sync(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    match before(Step::SyncFolder).and_then(|()| File::open(folder)?.sync_all()) {
-        // The file system syncs no folders, or this one may not be opened (mode 0300). The record
-        // has its new name all the same.
+    match inject_fault(Step::SyncFolder).and_then(|()| File::open(folder)?.sync_all()) {
+        // The file system cannot sync folders, or this folder is not readable (mode 0300). The
+        // record was renamed nevertheless.
         Err(error) if !is_unsupported(&error) => return Err(error),
         _ => {}
     }
@@ -284,7 +280,7 @@ fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
-/// Files created with these options are for their owner alone, where the system has modes.
+/// Restricts a new file to its owner (mode 0600), on Unix.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);

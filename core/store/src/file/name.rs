@@ -1,22 +1,22 @@
-//! The file names of sessions.
+//! Encodes keys as file names.
 
 use std::fmt::Write as _;
 
-/// The longest encoded key, in bytes: with what stands around it, a name that every common file
-/// system takes (255 bytes).
+/// The limit of an encoded key, in bytes. With the prefix and the extensions, the name stays below
+/// the limit of common file systems (255 bytes).
 pub(super) const MAX_KEY: usize = 200;
 
-/// The name of the file of the session stored under `key`; `None` if the key is too long.
+/// Returns the file name of the session stored under `key`, or `None` if the key is too long.
 ///
-/// Upper case is encoded as well, since some file systems do not tell it from lower case. The
-/// prefix keeps names like `con`, which are devices on Windows, and the empty name out.
+/// Upper-case letters are encoded too, because some file systems are not case-sensitive. The prefix
+/// prevents an empty name, and names such as `con`, which are devices on Windows.
 pub(super) fn encode(key: &str) -> Option<String> {
     let mut name = String::from("session-");
     let prefix = name.len();
     for byte in key.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => name.push(byte.into()),
-            // Writing to a string does not fail.
+            // Writing to a `String` cannot fail.
             _ => drop(write!(name, "%{byte:02X}")),
         }
         if name.len() - prefix > MAX_KEY {
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encodes_any_text_into_one_component() {
+    fn encodes_any_key_as_one_path_component() {
         for (key, name) in [
             ("user-17", "session-user-17.json"),
             ("", "session-.json"),
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_long_keys() {
+    fn rejects_long_keys() {
         assert_eq!(encode(&"a".repeat(200)).unwrap().len(), 213);
         for key in ["a".repeat(201), ".".repeat(67), "a".repeat(10 * 1024)] {
             assert_eq!(encode(&key), None);

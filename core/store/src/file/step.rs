@@ -1,4 +1,4 @@
-//! The calls of the system whose failures tests bring about.
+//! Fault injection for the system calls of a file store.
 
 use std::io;
 
@@ -10,15 +10,15 @@ pub(super) enum Step {
     SyncFolder,
 }
 
-/// Called before a step; fails where a test wants it to.
+/// Called before a system call. Fails in tests that inject a fault into this step.
 #[cfg(not(test))]
-#[expect(clippy::unnecessary_wraps, reason = "it fails in tests")]
-pub(super) fn before(_: Step) -> io::Result<()> {
+#[expect(clippy::unnecessary_wraps, reason = "it can fail in tests")]
+pub(super) fn inject_fault(_: Step) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(test)]
-pub(super) use test::{before, failing};
+pub(super) use test::{inject_fault, with_fault};
 
 #[cfg(test)]
 mod test {
@@ -30,15 +30,15 @@ mod test {
         static FAULT: Cell<Option<(Step, i32)>> = const { Cell::new(None) };
     }
 
-    pub(in super::super) fn before(step: Step) -> io::Result<()> {
+    pub(in super::super) fn inject_fault(step: Step) -> io::Result<()> {
         match FAULT.get() {
             Some((fails, error)) if fails == step => Err(io::Error::from_raw_os_error(error)),
             _ => Ok(()),
         }
     }
 
-    /// Runs `work` on a system where this step fails with this error.
-    pub(in super::super) fn failing<T>(step: Step, error: i32, work: impl FnOnce() -> T) -> T {
+    /// Runs `work` while `step` fails with the OS error `error`.
+    pub(in super::super) fn with_fault<T>(step: Step, error: i32, work: impl FnOnce() -> T) -> T {
         FAULT.set(Some((step, error)));
         let done = work();
         FAULT.set(None);

@@ -1,10 +1,10 @@
-//! Systems that fail.
+//! Behaviour when system calls fail.
 
 use std::error::Error as _;
 
 use tempfile::{TempDir, tempdir};
 
-use super::{step::failing, *};
+use super::{step::with_fault, *};
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -29,24 +29,20 @@ fn store() -> (FileStore, TempDir) {
 
 fn names(folder: &TempDir) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn open_finds_folders_in_which_records_cannot_be_stored() {
+fn open_rejects_folders_that_cannot_store_records() {
     let folder = tempdir().unwrap();
-    for (step, error) in [
-        (Step::Rename, EBUSY),
-        (Step::Rename, EPERM),
-        (Step::Write, ENOSPC),
-        (Step::Write, EROFS),
-    ] {
-        let refused = failing(step, error, || FileStore::open(folder.path()).unwrap_err());
+    for (step, error) in
+        [(Step::Rename, EBUSY), (Step::Rename, EPERM), (Step::Write, ENOSPC), (Step::Write, EROFS)]
+    {
+        let refused = with_fault(step, error, || FileStore::open(folder.path()).unwrap_err());
         assert_eq!(
             refused.to_string(),
             format!("sessions cannot be stored in {}", folder.path().display())
@@ -59,89 +55,71 @@ fn open_finds_folders_in_which_records_cannot_be_stored() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_that_cannot_be_synced_still_stores() {
+fn stores_records_in_folders_that_cannot_be_synced() {
     let (store, _folder) = store();
     for (version, error) in [(1, EINVAL), (2, ENOTSUP), (3, EACCES)] {
         let expected = Some(version - 1).filter(|expected| *expected > 0);
-        let outcome = failing(Step::SyncFolder, error, || {
+        let outcome = with_fault(Step::SyncFolder, error, || {
             store.compare_and_swap("key", expected, &record(version))
         });
         assert_eq!(outcome.unwrap(), Outcome::Stored);
         assert_eq!(store.load("key").unwrap(), Some(record(version)));
     }
-    failing(Step::SyncFolder, EINVAL, || store.remove("key")).unwrap();
-    // Whether the name survives a power failure is not known.
-    let unknown = failing(Step::SyncFolder, EIO, || {
-        store.compare_and_swap("key", None, &record(1))
-    });
+    with_fault(Step::SyncFolder, EINVAL, || store.remove("key")).unwrap();
+    // Any other error is returned: the new name may be lost in a power failure.
+    let unknown =
+        with_fault(Step::SyncFolder, EIO, || store.compare_and_swap("key", None, &record(1)));
     assert!(matches!(unknown, Err(FileStoreError::Write { .. })));
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_failed_write_keeps_the_old_record_and_leaves_nothing() {
+fn failed_write_keeps_the_old_record_and_leaves_no_files() {
     let (store, folder) = store();
     store.compare_and_swap("key", None, &record(1)).unwrap();
-    for (step, error) in [
-        (Step::Write, ENOSPC),
-        (Step::Write, EROFS),
-        (Step::Rename, EBUSY),
-    ] {
-        let outcome = failing(step, error, || {
-            store.compare_and_swap("key", Some(1), &record(2))
-        });
+    for (step, error) in [(Step::Write, ENOSPC), (Step::Write, EROFS), (Step::Rename, EBUSY)] {
+        let outcome =
+            with_fault(step, error, || store.compare_and_swap("key", Some(1), &record(2)));
         let failed = outcome.unwrap_err();
         let path = folder.path().join("session-key.json");
-        assert_eq!(
-            failed.to_string(),
-            format!("writing {} failed", path.display())
-        );
+        assert_eq!(failed.to_string(), format!("writing {} failed", path.display()));
         assert_eq!(store.load("key").unwrap(), Some(record(1)));
         assert_eq!(names(&folder), ["session-key.json"]);
     }
-    assert_eq!(
-        store.compare_and_swap("key", Some(1), &record(2)).unwrap(),
-        Outcome::Stored
-    );
+    assert_eq!(store.compare_and_swap("key", Some(1), &record(2)).unwrap(), Outcome::Stored);
 }
 
 #[test]
-fn a_first_write_that_fails_leaves_no_record() {
+fn failed_first_write_leaves_no_record() {
     let (store, _folder) = store();
-    failing(Step::Write, ENOSPC, || {
+    with_fault(Step::Write, ENOSPC, || {
         store.compare_and_swap("key", None, &record(1)).unwrap_err()
     });
     assert_eq!(store.load("key").unwrap(), None);
-    assert_eq!(
-        store.compare_and_swap("key", None, &record(1)).unwrap(),
-        Outcome::Stored
-    );
+    assert_eq!(store.compare_and_swap("key", None, &record(1)).unwrap(), Outcome::Stored);
 }
 
 #[test]
-fn a_lock_that_is_held_is_waited_for_a_limited_time() {
+fn locking_times_out() {
     let (store, _folder) = store();
     let path = store.path("key").unwrap();
     let held = lock(&path, true, Duration::ZERO).unwrap();
     let error = lock(&path, true, Duration::ZERO).unwrap_err();
-    assert_eq!(
-        error.source().unwrap().to_string(),
-        "another process has held the lock for 0ns"
-    );
+    assert_eq!(error.source().unwrap().to_string(), "another process has held the lock for 0ns");
     drop(held);
     assert!(lock(&path, true, Duration::ZERO).unwrap().is_some());
 }
 
 #[test]
-fn a_lock_counts_for_the_file_that_is_there_now() {
+fn does_not_replace_a_file_that_was_replaced_after_locking() {
     let (store, _folder) = store();
     let path = store.path("key").unwrap();
     let held = lock(&path, true, Duration::ZERO).unwrap().unwrap();
-    // A cleaner removes the file, and another process stores a record.
+    // Another program removes the file, and another process stores a record.
     fs::remove_file(&path).unwrap();
     store.compare_and_swap("key", None, &record(7)).unwrap();
-    // The first one must not replace what it has not read.
-    let error = store.replace(&path, &held, &record(2)).unwrap_err();
+    // The holder of the old lock must not replace a record that it has not read.
+    let error = store.replace(&path, &held, "text").unwrap_err();
     assert_eq!(
         error.source().unwrap().to_string(),
         "the file was removed or replaced while it was locked"

@@ -1,6 +1,6 @@
 //! The head is right, and the body is incomplete, endless, too large or encoded.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 
@@ -25,15 +25,7 @@ const HALF: &str = r#"{"access_token":"{access_token}","refresh_"#;
 const COMPRESSIBLE: &str = r#"{"access_token":"NWNiOTMx","token_type":"Bearer"}"#;
 
 pub(super) fn cases() -> Vec<Case> {
-    [
-        incomplete(),
-        complete_objects(),
-        chunks(),
-        sizes(),
-        codings(),
-        of_errors(),
-    ]
-    .concat()
+    [incomplete(), complete_objects(), chunks(), sizes(), codings(), of_errors()].concat()
 }
 
 fn case(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
@@ -69,133 +61,116 @@ fn incomplete() -> Vec<Case> {
     let half = || responds(CLOSE_DELIMITED).send(HALF);
     let drip = responds(CLOSE_DELIMITED).send_in_chunks(TOKENS, 1, DRIP);
     vec![
-        case("body-cut", UNKNOWN, short(HALF).close()),
-        case("body-cut-over-tls", UNKNOWN, short(HALF).close()).over_tls(),
-        case("body-reset", UNKNOWN, short(HALF).reset()),
         case("body-stalls", UNKNOWN, short(HALF)).waits(),
         case("body-drip", UNKNOWN, drip).waits(),
         case("close-delimited-cut", MALFORMED_OR_UNKNOWN, half().close()),
-        case(
-            "close-delimited-cut-over-tls",
-            MALFORMED_OR_UNKNOWN,
-            half().fin(),
-        )
-        .over_tls(),
-        case(
-            "close-delimited-reset",
-            MALFORMED_OR_UNKNOWN,
-            half().reset(),
-        ),
-        case(
-            "close-delimited-empty",
-            MALFORMED,
-            responds(CLOSE_DELIMITED).close(),
-        ),
+        case("close-delimited-empty", MALFORMED, responds(CLOSE_DELIMITED).close()),
         whole("body-empty", MALFORMED, response("200 OK", JSON, "")),
-        whole(
-            "body-empty-chunked",
-            MALFORMED,
-            [CHUNKED, "0\r\n\r\n"].concat(),
-        ),
+        whole("body-empty-chunked", MALFORMED, [CHUNKED, "0\r\n\r\n"].concat()),
     ]
 }
 
 /// The delivery breaks off after a complete object: nothing that could follow changes its meaning.
 fn complete_objects() -> Vec<Case> {
     vec![
-        case(
-            "close-delimited",
-            OK,
-            responds(CLOSE_DELIMITED).send(TOKENS).close(),
-        ),
-        case("complete-object-then-cut", OK, short(TOKENS).close()),
-        case(
-            "complete-object-then-cut-over-tls",
-            OK,
-            short(TOKENS).close(),
-        )
-        .over_tls(),
-        case(
-            "complete-object-then-no-close-notify",
-            OK,
-            responds(CLOSE_DELIMITED).send(TOKENS).fin(),
-        )
-        .over_tls(),
-        case(
-            "complete-object-then-reset",
-            OK,
-            short(TOKENS).pause(DRIP).reset(),
-        ),
+        case("close-delimited", OK, responds(CLOSE_DELIMITED).send(TOKENS).close()),
+        case("complete-object-then-drip", OK, short(TOKENS).repeat(" ", DRIP)).waits(),
         case("complete-object-then-silence", OK, short(TOKENS)).waits(),
-        Case::new(
-            Group::Body,
-            "complete-object-without-the-last-chunk",
-            OK,
-            [],
-        )
-        .varies(|n, values| {
-            let chunk = chunk("", &values.render(TOKENS.as_bytes()));
-            once(n, || responds(CHUNKED).send(chunk).close())
+        case("complete-object-then-any-fault", OK, Script::new())
+            .varies(|n, values| broken_after(&object(values), n, false)),
+        case("complete-object-then-any-fault-over-tls", OK, Script::new())
+            .varies(|n, values| broken_after(&object(values), n, true))
+            .over_tls(),
+        case("object-cut-by-any-fault", UNKNOWN, Script::new())
+            .varies(|n, values| broken_after(&almost(values), n, false)),
+        case("object-cut-by-any-fault-over-tls", UNKNOWN, Script::new())
+            .varies(|n, values| broken_after(&almost(values), n, true))
+            .over_tls(),
+        case("complete-object-then-half-an-end", OK, Script::new()).varies(|n, values| {
+            let body = [&chunk("", &object(values))[..], b"0\r\n"].concat();
+            once(n, || responds(CHUNKED).send(body).close())
         }),
+        case(
+            "complete-object-then-broken-record",
+            OK_OR_UNKNOWN,
+            short(TOKENS).send_below_tls(BROKEN_RECORD),
+        )
+        .over_tls(),
         Case::new(Group::Body, "bytes-after-the-body", OK, []).varies(|n, values| {
             let response = values.render(tokens().as_bytes());
-            once(n, || {
-                responds([&response[..], b"HTTP/1.1 200 OK\r\n\r\n"].concat())
-            })
+            once(n, || responds([&response[..], b"HTTP/1.1 200 OK\r\n\r\n"].concat()))
         }),
     ]
+}
+
+fn object(values: &Values) -> Vec<u8> {
+    values.render(TOKENS.as_bytes())
+}
+
+/// The object without its last byte.
+fn almost(values: &Values) -> Vec<u8> {
+    let mut object = object(values);
+    object.pop();
+    object
+}
+
+/// Long enough for a client to read what was sent.
+const UNTIL_READ: Duration = Duration::from_millis(100);
+
+/// A record of TLS (RFC 8446 §5.1) that cannot be decrypted.
+const BROKEN_RECORD: [u8; 9] = [23, 3, 3, 0, 4, 0, 0, 0, 0];
+
+/// The nth way in which a response breaks off after `body`.
+fn broken_after(body: &[u8], n: usize, tls: bool) -> Option<Vec<Script>> {
+    let size = format!("{:x}\r\n", body.len());
+    let chunked = [CHUNKED, &size].concat();
+    let declared = response("200 OK", JSON, "").replace("{length}", "9999");
+    let starts = [
+        ("HTTP/1.0 200 OK\r\n\r\n", ""),
+        (CLOSE_DELIMITED, ""),
+        (&declared, ""),
+        (&chunked, ""),
+        (&chunked, "\r\n"),
+        (&chunked, "\r\nzz\r\n"),
+        (&chunked, "!!!!\r\n"),
+    ];
+    let ends = |(index, (head, rest)): (usize, (&str, &str))| {
+        let sent = responds([head.as_bytes(), body, rest.as_bytes()].concat());
+        let read = sent.clone().pause(UNTIL_READ);
+        let mut ends = vec![read.clone().reset()];
+        if tls {
+            ends.push(sent.fin());
+            ends.push(read.clone().send_below_tls(BROKEN_RECORD));
+            ends.push(read.send_below_tls(CLOSE_DELIMITED));
+        } else if index > 1 {
+            // No end of the connection is the end of these bodies.
+            ends.push(sent.close());
+        }
+        ends
+    };
+    let mut scripts = starts.into_iter().enumerate().flat_map(ends);
+    scripts.nth(n).map(|script| vec![script])
 }
 
 fn chunks() -> Vec<Case> {
     let chunked = |chunks: &str| [CHUNKED, chunks].concat();
     vec![
         Case::new(Group::Body, "chunked", OK, []).varies(|n, values| {
-            let body = values.render(TOKENS.as_bytes());
-            let pieces: Vec<_> = body.chunks(7).map(|piece| chunk(";x=y", piece)).collect();
-            once(n, || {
-                responds(CHUNKED).send([&pieces.concat()[..], b"0\r\nX: x\r\n\r\n"].concat())
-            })
+            let pieces: Vec<_> =
+                object(values).chunks(7).map(|piece| chunk(";x=y", piece)).collect();
+            let trailers = b"0\r\nX: longer than any size\r\n\r\n";
+            let body = [&pieces.concat()[..], trailers].concat();
+            once(n, || responds(CHUNKED).send(body))
         }),
-        whole(
-            "chunk-size-garbage",
-            UNKNOWN,
-            chunked("zz\r\n{\r\n0\r\n\r\n"),
-        ),
-        whole(
-            "chunk-size-overflow",
-            UNKNOWN,
-            chunked("10000000000000002\r\n{\r\n0\r\n\r\n"),
-        ),
-        whole(
-            "chunk-without-line-end",
-            UNKNOWN,
-            chunked("1\r\n{0\r\n\r\n"),
-        ),
-        case(
-            "chunk-cut",
-            UNKNOWN,
-            responds(chunked("ff\r\n{\"access_token\":")).close(),
-        ),
-        case(
-            "chunked-drip",
-            UNKNOWN,
-            responds(CHUNKED).repeat("1\r\n \r\n", DRIP),
-        )
-        .waits(),
-        case(
-            "chunk-extension-endless",
-            UNKNOWN_OR_TOO_LARGE,
-            endless(chunked("1;"), "x"),
-        ),
+        whole("chunk-size-garbage", UNKNOWN, chunked("zz\r\n{\r\n0\r\n\r\n")),
+        whole("chunk-size-overflow", UNKNOWN, chunked("10000000000000002\r\n{\r\n0\r\n\r\n")),
+        whole("chunk-without-line-end", UNKNOWN, chunked("1\r\n{0\r\n\r\n")),
+        case("chunked-drip", UNKNOWN, responds(CHUNKED).repeat("1\r\n \r\n", DRIP)).waits(),
+        case("chunk-extension-endless", UNKNOWN_OR_TOO_LARGE, endless(chunked("1;"), "x")),
         Case::new(Group::Body, "trailers-endless", OK_OR_UNKNOWN, [])
             .varies(|n, values| {
-                let chunks = [
-                    chunk("", &values.render(TOKENS.as_bytes())),
-                    b"0\r\n".into(),
-                ];
-                once(n, || {
-                    endless([CHUNKED.as_bytes(), &chunks.concat()].concat(), "X: x\r\n")
-                })
+                let chunks = [chunk("", &values.render(TOKENS.as_bytes())), b"0\r\n".into()];
+                once(n, || endless([CHUNKED.as_bytes(), &chunks.concat()].concat(), "X: x\r\n"))
             })
             .waits(),
     ]
@@ -211,18 +186,9 @@ fn sizes() -> Vec<Case> {
             UNKNOWN_OR_TOO_LARGE,
             declared("1000000000000000000000000000000"),
         ),
-        case(
-            "1-gib-of-spaces",
-            TOO_LARGE,
-            endless(declared("1073741824"), " "),
-        ),
+        case("1-gib-of-spaces", TOO_LARGE, endless(declared("1073741824"), " ")),
         case("endless-body", TOO_LARGE, endless(CLOSE_DELIMITED, " ")),
-        case(
-            "endless-body-over-tls",
-            TOO_LARGE,
-            endless(CLOSE_DELIMITED, " "),
-        )
-        .over_tls(),
+        case("endless-body-over-tls", TOO_LARGE, endless(CLOSE_DELIMITED, " ")).over_tls(),
         case("endless-chunks", TOO_LARGE, endless(CHUNKED, &spaces)),
         Case::new(Group::Body, "body-of-the-limit", OK, [])
             .varies(|n, values| once(n, || padded(BODY_LIMIT, values))),
@@ -267,29 +233,12 @@ fn of_errors() -> Vec<Case> {
     let unbounded = |status, header| endless(format!("HTTP/1.1 {status}\r\n{header}\r\n"), " ");
     let huge = response("500 Internal Server Error", "", "").replace("{length}", "1000000000000");
     vec![
-        case(
-            "body-of-400-cut",
-            REJECTED,
-            short("400 Bad Request").close(),
-        ),
-        case(
-            "body-of-400-reset",
-            REJECTED,
-            short("400 Bad Request").reset(),
-        ),
+        case("body-of-400-cut", REJECTED, short("400 Bad Request").close()),
+        case("body-of-400-reset", REJECTED, short("400 Bad Request").reset()),
         case("body-of-400-stalls", REJECTED, short("400 Bad Request")).waits(),
-        case(
-            "body-of-429-stalls",
-            THROTTLED,
-            short("429 Too Many Requests"),
-        )
-        .waits(),
+        case("body-of-429-stalls", THROTTLED, short("429 Too Many Requests")).waits(),
         whole("body-of-500-declared-10^12", SERVER_FAULT, huge),
-        case(
-            "body-of-503-endless",
-            SERVER_FAULT,
-            unbounded("503 Service Unavailable", ""),
-        ),
+        case("body-of-503-endless", SERVER_FAULT, unbounded("503 Service Unavailable", "")),
         case(
             "body-of-307-endless",
             REDIRECT,

@@ -25,27 +25,15 @@ pub(super) fn cases() -> Vec<Case> {
         case("name-not-found", Origin::Unresolved(Resolution::NotFound)),
         case("resolver-hangs", Origin::Unresolved(Resolution::Hangs)).waits(),
         case("syn-black-hole", Origin::BlackHole).waits(),
-        peer(
-            "http-to-another-host",
-            Origin::NotLoopback,
-            Script::new().read_request().fin(),
-        ),
+        peer("http-to-another-host", Origin::NotLoopback, Script::new().read_request().fin()),
+        peer("localhost-of-another-host", Origin::Localhost, Script::new().read_request().fin()),
         certificate("certificate-untrusted", Origin::HttpsUntrusted),
         certificate("certificate-expired", Origin::Https(Leaf::Expired)),
-        certificate(
-            "certificate-of-another-host",
-            Origin::Https(Leaf::OtherHost),
-        ),
-        handshake(
-            "plain-text-on-the-tls-port",
-            hello().send(PLAIN_HTTP).close(),
-        ),
+        certificate("certificate-of-another-host", Origin::Https(Leaf::OtherHost)),
+        handshake("plain-text-on-the-tls-port", hello().send(PLAIN_HTTP).close()),
         handshake("tls-silence", Script::new()).waits(),
         handshake("tls-fin", hello().fin()),
         handshake("tls-reset", hello().reset()),
-        handshake(
-            "tls-alert",
-            hello().send(HANDSHAKE_FAILURE.to_vec()).close(),
-        ),
+        handshake("tls-alert", hello().send(HANDSHAKE_FAILURE.to_vec()).close()),
     ]
 }

@@ -13,7 +13,7 @@ const UNSOLICITED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n
                            Content-Length: {length}\r\n\r\n{\"access_token\":\"another's\"}";
 
 const CODES: &[Kind] = &[Kind::Generate, Kind::Generate];
-const REFRESH: &[Kind] = &[Kind::Generate, Kind::Refresh];
+const REFRESH: &[Kind] = &[Kind::Refresh, Kind::Refresh];
 
 /// The idle timeout of a server's pooled connections, and a longer pause of the client.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -41,27 +41,15 @@ fn single() -> Vec<Case> {
         case("ordinary-over-tls", OK, exchange().close()).over_tls(),
         case("ordinary-without-close-notify", OK, exchange().fin()).over_tls(),
         case("fin-on-accept", UNKNOWN_OR_NOT_SENT, Script::new().fin()),
-        case(
-            "reset-on-accept",
-            UNKNOWN_OR_NOT_SENT,
-            Script::new().reset(),
-        ),
+        case("reset-on-accept", UNKNOWN_OR_NOT_SENT, Script::new().reset()),
         case("reset-in-the-request-head", UNKNOWN, mid_request()),
-        case(
-            "reset-in-the-request-body",
-            UNKNOWN,
-            Script::new().read_head().reset(),
-        ),
+        case("reset-in-the-request-body", UNKNOWN, Script::new().read_head().reset()),
         case("reset-in-the-request-over-tls", UNKNOWN, mid_request()).over_tls(),
         case("fin-before-the-head", UNKNOWN, request().fin()),
         case("reset-before-the-head", UNKNOWN, request().reset()),
         case("silence", UNKNOWN, request()).waits(),
-        case("silence-over-tls", UNKNOWN, request())
-            .over_tls()
-            .waits(),
-        case("caller-gives-up", UNKNOWN, request())
-            .waits()
-            .gives_up(),
+        case("silence-over-tls", UNKNOWN, request()).over_tls().waits(),
+        case("caller-gives-up", UNKNOWN, request()).waits().gives_up(),
     ]
 }
 
@@ -70,21 +58,9 @@ fn early_responses() -> Vec<Case> {
     let after_head = Script::new().read_head().send(rejection.clone());
     let after_method = Script::new().read(5).send(rejection);
     vec![
-        case(
-            "early-400-before-the-body-is-read",
-            REJECTED,
-            after_head.close(),
-        ),
-        case(
-            "early-400-before-the-head-is-read",
-            REJECTED,
-            after_method.clone().close(),
-        ),
-        case(
-            "early-400-then-reset",
-            REJECTED_OR_UNKNOWN,
-            after_method.reset(),
-        ),
+        case("early-400-before-the-body-is-read", REJECTED, after_head.close()),
+        case("early-400-before-the-head-is-read", REJECTED, after_method.clone().close()),
+        case("early-400-then-reset", REJECTED_OR_UNKNOWN, after_method.reset()),
     ]
 }
 
@@ -96,7 +72,12 @@ fn sequences() -> Vec<Case> {
     };
     let closed = || exchange().close();
     let times_out = || exchange().pause(IDLE_TIMEOUT).close();
-    let fin_after_request = || exchange().read_request().fin();
+    let again = || exchange().read_request();
+    let fin_after_request = || again().fin();
+    let refreshes = |name, expected, first| pair(name, expected, REFRESH, first);
+    let pooled = |name, expected, scripts: [Script; 2]| {
+        Case::new(Group::Exchange, name, expected, scripts).calls(REFRESH)
+    };
     // In one write: a later one could not be told from the response to the next request.
     let unsolicited = |case: Case| {
         case.varies(|n, values| {
@@ -106,39 +87,13 @@ fn sequences() -> Vec<Case> {
     };
     vec![
         pair("pooled-connection-closed-code", OK, CODES, closed()),
-        pair(
-            "pooled-connection-reset-code",
-            OK,
-            CODES,
-            exchange().reset(),
-        ),
+        pair("pooled-connection-reset-code", OK, CODES, exchange().reset()),
         pair("pooled-connection-timed-out-code", OK, CODES, times_out()).idle(IDLE),
         pair("pooled-connection-closed-refresh", OK, REFRESH, closed()),
-        pair(
-            "pooled-connection-reset-refresh",
-            OK,
-            REFRESH,
-            exchange().reset(),
-        ),
-        pair(
-            "pooled-connection-timed-out-refresh",
-            OK,
-            REFRESH,
-            times_out(),
-        )
-        .idle(IDLE),
-        pair(
-            "pooled-connection-fin-after-code",
-            OK,
-            CODES,
-            fin_after_request(),
-        ),
-        pair(
-            "pooled-connection-fin-after-refresh",
-            OK,
-            REFRESH,
-            fin_after_request(),
-        ),
+        pair("pooled-connection-reset-refresh", OK, REFRESH, exchange().reset()),
+        pair("pooled-connection-timed-out-refresh", OK, REFRESH, times_out()).idle(IDLE),
+        pair("pooled-connection-fin-after-code", OK, CODES, fin_after_request()),
+        pair("pooled-connection-fin-after-refresh", OK, REFRESH, fin_after_request()),
         Case::new(
             Group::Exchange,
             "second-connection-fin-after-code",
@@ -146,19 +101,28 @@ fn sequences() -> Vec<Case> {
             [exchange(), request().fin()],
         )
         .calls(CODES),
-        Case::new(
-            Group::Exchange,
+        refreshes("pooled-connection-reused", OK, again().send(tokens())),
+        refreshes("pooled-connection-fin-over-tls", OK, again().close()).over_tls(),
+        refreshes("pooled-connection-reset-after-refresh", OK, again().reset()),
+        refreshes("pooled-connection-reset-over-tls", OK, again().reset()).over_tls(),
+        // The server has begun to respond, so the request is not sent again.
+        refreshes("pooled-connection-head-cut", UNKNOWN, again().send("H").close()),
+        refreshes("pooled-connection-silence", UNKNOWN, again()).waits(),
+        pooled(
             "every-connection-fin-after-refresh",
             UNKNOWN,
-            [exchange().close(), request().fin()],
+            [fin_after_request(), request().fin()],
+        ),
+        // The second attempt fails in the handshake, but the first was sent.
+        pooled(
+            "pooled-connection-fin-then-no-other",
+            UNKNOWN,
+            [again().close(), Script::new().without_tls().reset()],
         )
-        .calls(REFRESH),
+        .over_tls(),
+        pooled("new-connection-fin-after-refresh", UNKNOWN, [request().fin(), exchange()])
+            .calls(&[Kind::Refresh]),
         unsolicited(pair("unsolicited-response-code", OK, CODES, closed())),
-        unsolicited(pair(
-            "unsolicited-response-refresh",
-            OK_OR_UNKNOWN,
-            REFRESH,
-            closed(),
-        )),
+        unsolicited(pair("unsolicited-response-refresh", OK_OR_UNKNOWN, REFRESH, closed())),
     ]
 }

@@ -28,12 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
     let utf_16: Vec<u8> = utf_16.flat_map(u16::to_be_bytes).collect();
     let others = [
         case("html", html, b"<!doctype html><p>", MALFORMED).says("`text/html`"),
-        case(
-            "invalid-utf-8",
-            JSON,
-            b"{\"access_token\":\"\xff\"}",
-            MALFORMED,
-        ),
+        case("invalid-utf-8", JSON, b"{\"access_token\":\"\xff\"}", MALFORMED),
         case("utf-16", JSON, &utf_16, MALFORMED),
         case("nesting", JSON, nested().as_bytes(), OK),
     ];
@@ -48,11 +43,7 @@ const MEMBERS: Table = &[
     ("refresh-token-null", r#""refresh_token":null"#, OK),
     ("refresh-token-empty", r#""refresh_token":"""#, OK),
     ("refresh-token-number", r#""refresh_token":1"#, MALFORMED),
-    (
-        "refresh-token-line-break",
-        r#""refresh_token":"{refresh_token}\n""#,
-        MALFORMED,
-    ),
+    ("refresh-token-line-break", r#""refresh_token":"{refresh_token}\n""#, MALFORMED),
     ("expires-in-string", r#""expires_in":"86400""#, OK),
     ("expires-in-object", r#""expires_in":{}"#, OK),
     ("expires-in-overflow", r#""expires_in":1e999"#, OK),
@@ -61,62 +52,22 @@ const MEMBERS: Table = &[
     ("state-empty", r#""state":"""#, OK),
     ("state-of-another", r#""state":"900e06e2""#, STATE_MISMATCH),
     ("state-longer", r#""state":"{state}0""#, STATE_MISMATCH),
-    (
-        "unknown-members",
-        r#""scope":null,"a":[{"access_token":1}],"a":true"#,
-        OK,
-    ),
-    (
-        "duplicate-access-token",
-        r#""access_token":"{access_token}""#,
-        MALFORMED,
-    ),
-    (
-        "duplicate-access-token-by-escapes",
-        r#""\u0061ccess_token":"x""#,
-        MALFORMED,
-    ),
+    ("unknown-members", r#""scope":null,"a":[{"access_token":1}],"a":true"#, OK),
+    ("duplicate-access-token", r#""access_token":"{access_token}""#, MALFORMED),
+    ("duplicate-access-token-by-escapes", r#""\u0061ccess_token":"x""#, MALFORMED),
     ("trailing-comma", "", MALFORMED),
 ];
 
 /// Whole bodies.
 const BODIES: Table = &[
-    (
-        "access-token-in-escapes",
-        r#"{"access_token":"{escaped_access_token}"}"#,
-        OK,
-    ),
-    (
-        "access-token-absent",
-        r#"{"refresh_token":"{refresh_token}"}"#,
-        MALFORMED,
-    ),
-    (
-        "access-token-line-break",
-        r#"{"access_token":"{access_token}\r\nX: x"}"#,
-        MALFORMED,
-    ),
-    (
-        "white-space-around",
-        "\n { \"access_token\" :\t\"{access_token}\"\r\n} \n",
-        OK,
-    ),
-    (
-        "object-cut",
-        r#"{"access_token":"{access_token}""#,
-        MALFORMED,
-    ),
-    (
-        "object-then-garbage",
-        r#"{"access_token":"{access_token}"}x"#,
-        MALFORMED,
-    ),
+    ("access-token-in-escapes", r#"{"access_token":"{escaped_access_token}"}"#, OK),
+    ("access-token-absent", r#"{"refresh_token":"{refresh_token}"}"#, MALFORMED),
+    ("access-token-line-break", r#"{"access_token":"{access_token}\r\nX: x"}"#, MALFORMED),
+    ("white-space-around", "\n { \"access_token\" :\t\"{access_token}\"\r\n} \n", OK),
+    ("object-cut", r#"{"access_token":"{access_token}""#, MALFORMED),
+    ("object-then-garbage", r#"{"access_token":"{access_token}"}x"#, MALFORMED),
     ("array", r#"[{"access_token":"{access_token}"}]"#, MALFORMED),
-    (
-        "byte-order-mark",
-        "\u{feff}{\"access_token\":\"{access_token}\"}",
-        MALFORMED,
-    ),
+    ("byte-order-mark", "\u{feff}{\"access_token\":\"{access_token}\"}", MALFORMED),
 ];
 
 /// The Content-Type of tokens, which is not judged.
@@ -124,14 +75,8 @@ const CONTENT_TYPES: &[(&str, &str)] = &[
     ("type-absent", ""),
     ("type-javascript", "Content-Type: text/javascript\r\n"),
     ("type-html", "Content-Type: text/html; charset=utf-8\r\n"),
-    (
-        "type-utf-16",
-        "Content-Type: application/json; charset=utf-16\r\n",
-    ),
-    (
-        "type-twice",
-        "Content-Type: application/json\r\nContent-Type: text/html\r\n",
-    ),
+    ("type-utf-16", "Content-Type: application/json; charset=utf-16\r\n"),
+    ("type-twice", "Content-Type: application/json\r\nContent-Type: text/html\r\n"),
 ];
 
 /// An unknown member that overflows the stack of a recursive reader.

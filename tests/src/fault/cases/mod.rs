@@ -6,6 +6,7 @@ mod exchange;
 mod head;
 mod http2;
 mod json;
+mod proxy;
 mod status;
 mod torture;
 
@@ -24,11 +25,12 @@ pub const BODY_LIMIT: usize = 16 * 1024;
 ///
 /// Their templates use the values `access_token`, `refresh_token`, `state`, `code`,
 /// `client_secret` and `api_key` of the call, `escaped_access_token`, which is the first in JSON's
-/// escapes, and `trap`, the address of a second server.
+/// escapes, and `trap` and `target`, the URL and the address of a second server.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     [
         connect::cases(),
+        proxy::cases(),
         exchange::cases(),
         head::cases(),
         body::cases(),
@@ -55,6 +57,7 @@ const STATE_MISMATCH: &[Outcome] = &[Outcome::StateMismatch];
 const OK_OR_UNKNOWN: &[Outcome] = &[Outcome::Ok, Outcome::Unknown];
 const MALFORMED_OR_UNKNOWN: &[Outcome] = &[Outcome::Malformed, Outcome::Unknown];
 const UNKNOWN_OR_NOT_SENT: &[Outcome] = &[Outcome::Unknown, Outcome::NotSent];
+const OK_OR_LOST: &[Outcome] = &[Outcome::Ok, Outcome::Unknown, Outcome::NotSent];
 const UNKNOWN_OR_TOO_LARGE: &[Outcome] = &[Outcome::Unknown, Outcome::TooLarge];
 const REJECTED_OR_UNKNOWN: &[Outcome] = &[Outcome::Rejected, Outcome::Unknown];
 

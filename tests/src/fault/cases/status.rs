@@ -47,11 +47,7 @@ fn odd() -> Vec<Case> {
         json("201", OK, "201 Created", TOKENS),
         json("202", MALFORMED, "202 Accepted", TOKENS),
         case("204", MALFORMED, "HTTP/1.1 204 No Content\r\n\r\n"),
-        case(
-            "304",
-            MALFORMED,
-            "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n",
-        ),
+        case("304", MALFORMED, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
         json("200-oauth-error", REJECTED, "200 OK", OAUTH_ERROR).says("invalid_grant"),
         json("200-api-error", REJECTED, "200 OK", API_ERROR).says("client_id is missing"),
     ]
@@ -70,11 +66,7 @@ fn redirects() -> Vec<Case> {
         to("303", "303 See Other", "{trap}/oauth/token"),
         to("307", "307 Temporary Redirect", "{trap}/oauth/token"),
         to("308", "308 Permanent Redirect", "{trap}/oauth/token"),
-        to(
-            "302-echo",
-            "302 Found",
-            "{trap}/{client_secret}/{code}?{state}#{api_key}",
-        ),
+        to("302-echo", "302 Found", "{trap}/{client_secret}/{code}?{state}#{api_key}"),
         // A second request to the same server would succeed.
         Case::new(
             Group::Status,
@@ -108,12 +100,7 @@ fn rejections() -> Vec<Case> {
         .says("400 invalid_grant"),
         bad("400-echo", ECHO).says("invalid_grant"),
         empty("400-empty", REJECTED, "400 Bad Request", "").says("400"),
-        Case::new(
-            Group::Status,
-            "400-empty-close-delimited",
-            REJECTED,
-            [close_delimited],
-        ),
+        Case::new(Group::Status, "400-empty-close-delimited", REJECTED, [close_delimited]),
         html("401-html", REJECTED, "401 Unauthorized").says("401"),
         empty(
             "401-challenge",
@@ -123,18 +110,10 @@ fn rejections() -> Vec<Case> {
         )
         .says("401"),
         // Some clients send the request again.
-        empty(
-            "408",
-            REJECTED,
-            "408 Request Timeout",
-            "Connection: close\r\n",
-        )
-        .says("408"),
+        empty("408", REJECTED, "408 Request Timeout", "Connection: close\r\n").says("408"),
         json("422", REJECTED, "422 Unprocessable Entity", API_ERROR).says("422 bad_request"),
     ];
-    for status in [
-        "402", "403", "404", "407", "409", "410", "421", "425", "499",
-    ] {
+    for status in ["402", "403", "404", "407", "409", "410", "421", "425", "499"] {
         cases.push(html(status, REJECTED, status).says(status));
     }
     cases
@@ -146,24 +125,14 @@ fn throttling() -> Vec<Case> {
         let headers = [JSON, headers].concat();
         let body = r#"{"error":{"error_name":"exceeded_rate"}}"#;
         let response = response("429 Too Many Requests", &headers, body);
-        case(name, THROTTLED, response)
-            .says("429 exceeded_rate")
-            .requests_wait(wait)
+        case(name, THROTTLED, response).says("429 exceeded_rate").requests_wait(wait)
     };
     vec![
         throttled("429", "", None),
         throttled("429-seconds", "Retry-After: 120\r\n", Some(120)),
-        throttled(
-            "429-date",
-            "Retry-After: Wed, 21 Oct 2099 07:28:00 GMT\r\n",
-            AN_HOUR,
-        ),
+        throttled("429-date", "Retry-After: Wed, 21 Oct 2099 07:28:00 GMT\r\n", AN_HOUR),
         throttled("429-garbage", "Retry-After: later\r\n", None),
-        throttled(
-            "429-10^30",
-            "Retry-After: 1000000000000000000000000000000\r\n",
-            AN_HOUR,
-        ),
+        throttled("429-10^30", "Retry-After: 1000000000000000000000000000000\r\n", AN_HOUR),
         throttled("429-reset", "X-Ratelimit-Reset: 4102444800\r\n", AN_HOUR),
         html("429-html", THROTTLED, "429 Too Many Requests").says("429"),
     ]
@@ -180,18 +149,8 @@ fn faults() -> Vec<Case> {
         .says("500 server_error"),
         html("502-html", SERVER_FAULT, "502 Bad Gateway").says("502"),
         // Some clients send the request again.
-        empty(
-            "503-empty",
-            SERVER_FAULT,
-            "503 Service Unavailable",
-            "Retry-After: 0\r\n",
-        )
-        .says("503"),
-        json(
-            "503-tokens",
-            SERVER_FAULT,
-            "503 Service Unavailable",
-            TOKENS,
-        ),
+        empty("503-empty", SERVER_FAULT, "503 Service Unavailable", "Retry-After: 0\r\n")
+            .says("503"),
+        json("503-tokens", SERVER_FAULT, "503 Service Unavailable", TOKENS),
     ]
 }

@@ -7,7 +7,7 @@ use core::{
 };
 use std::{format, hash::DefaultHasher};
 
-use super::world::{Reply, World};
+use super::world::{CallResult, World};
 use crate::{
     UnixTime,
     session::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl World {
-    /// A number that is the same for states with the same future.
+    /// Returns a hash that is equal for states with the same future.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let to = &mut hasher;
@@ -43,14 +43,7 @@ impl World {
             } = &process.session;
             (process.is_stopped, process.incarnation).hash(to);
             self.hash_record(record.as_ref(), to);
-            (
-                is_rejected,
-                claim,
-                is_claim_in_doubt,
-                may_repeat,
-                superseded,
-            )
-                .hash(to);
+            (is_rejected, claim, is_claim_in_doubt, may_repeat, superseded).hash(to);
             refresh_failure.is_some().hash(to);
             store.hash_relative(self.time, to);
             mem::discriminant(stage).hash(to);
@@ -70,10 +63,7 @@ impl World {
             }
             let active_call = active.map(|active| {
                 self.hash_time(active.until, to);
-                process
-                    .calls
-                    .iter()
-                    .position(|call| call.job.id() == active.id)
+                process.calls.iter().position(|call| call.job.id() == active.id)
             });
             active_call.hash(to);
             for call in &process.calls {
@@ -86,11 +76,11 @@ impl World {
                     Job::Refresh(refresh) => refresh.of.access_token.expose().hash(to),
                     Job::Load(_) | Job::Remove(_) => {}
                 }
-                match &call.reply {
+                match &call.result {
                     None => 0.hash(to),
-                    Some(Reply::Loaded(record)) => self.hash_record(record.as_ref(), to),
-                    Some(Reply::Swapped(outcome)) => (*outcome == Outcome::Stored).hash(to),
-                    Some(Reply::Refreshed(status, body)) => (status, body).hash(to),
+                    Some(CallResult::Loaded(record)) => self.hash_record(record.as_ref(), to),
+                    Some(CallResult::Swapped(outcome)) => (*outcome == Outcome::Stored).hash(to),
+                    Some(CallResult::Refreshed(status, body)) => (status, body).hash(to),
                 }
             }
         }
@@ -105,7 +95,8 @@ impl World {
         }
     }
 
-    /// Only the differences of versions matter.
+    /// Hashes the difference from the stored version, because the values of versions have no
+    /// effect.
     fn hash_version(&self, version: Option<u64>, to: &mut DefaultHasher) {
         let stored = self.stored.as_ref().map_or(0, Record::version);
         version.map(|version| version.wrapping_sub(stored)).hash(to);
@@ -113,23 +104,12 @@ impl World {
 
     fn hash_content(&self, content: &Content, to: &mut DefaultHasher) {
         let tokens = &content.tokens;
-        (
-            content.grant,
-            content.replaced,
-            content.failures,
-            content.rejections,
-        )
-            .hash(to);
+        (content.grant, content.replaced, content.failures, content.rejections).hash(to);
         (tokens.access_token.expose(), content.refreshed_at.is_some()).hash(to);
         tokens.expires_at.is_some_and(|at| at <= self.time).hash(to);
         mem::discriminant(&content.refresh).hash(to);
-        // An authorization that is older than this has no effect of its time any more.
-        self.hash_time(
-            content
-                .authorized_at
-                .saturating_add(Duration::from_secs(10)),
-            to,
-        );
+        // The time of an authorization that is older than this has no effect.
+        self.hash_time(content.authorized_at.saturating_add(Duration::from_secs(10)), to);
         match content.refresh {
             RefreshState::InProgress { until, claim } => {
                 let until = until.saturating_add(Duration::from_secs(10));

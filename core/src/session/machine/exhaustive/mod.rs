@@ -1,20 +1,21 @@
 //! Explores every order of events of two processes, one user and one store, with faults.
 //!
-//! A breadth-first search over the states of a small world: two sessions, a store, and a service that
-//! rotates refresh tokens. Its bounds are two authorizations, one refresh, and a number of faults: cut
-//! connections, lost and late acknowledgements, calls that are given up and take effect later or
-//! never, loads that lag one version, crashes, and a process that is stopped for longer than a
-//! lease.
+//! A breadth-first search over the states of a small world: two sessions, a store, and a service
+//! that rotates refresh tokens. Its bounds are two authorizations, one refresh, and a number of
+//! faults: cut connections, lost and late acknowledgements, calls that are given up and take effect
+//! later or never, loads that lag one version, crashes, and a process that is stopped for longer
+//! than a lease.
 //!
 //! In each state it checks that
 //! - a token is used only if it was stored before,
 //! - newer authorizations and newer tokens are never overwritten by older ones,
 //! - if nothing more fails, both processes get a valid token within a bounded number of steps, and
-//!   the stored refresh token is alive. The only exceptions are users that no client can keep: a
-//!   process died, or a connection broke, between the service's response and the store.
+//!   the stored refresh token is valid. The only exceptions are losses that no client can prevent:
+//!   a process died, or a connection broke, before the tokens that the service issued were stored.
 //!
-//! It searches twice: from an empty store, and from a stored session whose access token has expired;
-//! each with and without revocation of families, with equal clocks and with clocks that differ.
+//! It searches twice: from an empty store, and from a stored session whose access token has
+//! expired; each with and without revocation of families, with equal clocks and with clocks that
+//! differ.
 //!
 //! | faults | states | |
 //! | --- | --- | --- |
@@ -24,8 +25,12 @@
 //! | 2, expired token, families revoked, equal clocks | 2,272,555 | |
 //! | 3, empty store | 1,382,273 | |
 //!
-//! Two faults after the expiry take more than ten minutes. By hand:
-//! `SESSION_FAULTS=1 cargo test --release -p dropbox-sign-oauth --lib exhaustive -- --ignored --nocapture`
+//! Two faults after the expiry take more than ten minutes. To run the search with faults:
+//!
+//! ```text
+//! SESSION_FAULTS=1 cargo test --release -p dropbox-sign-oauth --lib exhaustive -- \
+//!     --ignored --nocapture
+//! ```
 
 mod fingerprint;
 mod world;
@@ -39,7 +44,7 @@ use std::{
 
 use self::world::{Bounds, Trace, World};
 
-/// One state in so many is checked to come to an end. The others are on the way to a settled one.
+/// One state in this many is checked to settle. The others lead to states that are.
 const SAMPLE: u64 = 16;
 
 /// Explores all states, and returns their number.
@@ -80,31 +85,26 @@ fn explore(bounds: Bounds) -> usize {
     seen.len()
 }
 
-/// Explores beginnings of the session, and refreshes beside a beginning; with and without the
-/// revocation of families; with equal clocks, and with clocks that differ by the tolerance.
+/// Explores the beginning of the session, and refreshes during a new authorization; with and
+/// without the revocation of families; with equal clocks, and with clocks that differ by the
+/// tolerance.
 fn explore_all(faults: u32) {
     for is_expired in [false, true] {
         for (revokes_families, skew) in [(true, 0), (false, 0), (true, 4), (false, 4)] {
-            let bounds = Bounds {
-                faults,
-                authorizations: 2,
-                is_expired,
-                revokes_families,
-                skew,
-            };
+            let bounds = Bounds { faults, authorizations: 2, is_expired, revokes_families, skew };
             println!("{} states: {bounds:?}", explore(bounds));
         }
     }
 }
 
 #[test]
-fn no_order_of_events_loses_a_user() {
+fn no_order_of_events_loses_an_authorization() {
     explore_all(0);
 }
 
 #[test]
 #[ignore = "takes a minute with one fault in release"]
-fn no_order_of_events_with_faults_loses_a_user() {
+fn no_order_of_events_with_faults_loses_an_authorization() {
     let faults = std::env::var("SESSION_FAULTS").map_or(1, |faults| faults.parse().unwrap());
     explore_all(faults);
 }

@@ -16,7 +16,7 @@ use crate::{
 /// The lifetime of an access token in seconds.
 const LIFETIME: u64 = 10_000;
 
-/// The most steps until both processes have a token, if nothing fails.
+/// The maximum number of steps until both processes have a token, if nothing fails.
 const MAX_STEPS: usize = 400;
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(super) enum CallResult {
     Loaded(Option<Record>),
     Swapped(Outcome),
     Refreshed(u16, String),
@@ -65,10 +65,10 @@ pub(super) enum Reply {
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) job: Job,
-    pub(super) reply: Option<Reply>,
-    /// Whether the session does not wait for the outcome any more.
+    pub(super) result: Option<CallResult>,
+    /// Whether the session no longer waits for the outcome.
     pub(super) is_orphan: bool,
-    /// Whether there is no process any more that gets the outcome.
+    /// Whether the process that would get the outcome has died.
     pub(super) is_dead: bool,
 }
 
@@ -80,12 +80,12 @@ pub(super) struct Process {
     pub(super) incarnation: u64,
 }
 
-/// The tokens that come of one authorization.
+/// The tokens of one authorization.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Family {
     generation: u8,
     is_revoked: bool,
-    /// Whether no client could keep its tokens.
+    /// Whether its tokens were lost in a way that no client can prevent.
     is_excused: bool,
 }
 
@@ -166,7 +166,8 @@ impl World {
         self.time.saturating_add(Duration::from_secs(skew))
     }
 
-    /// Every process starts its next job at once: when it does makes no difference to the others.
+    /// Every process starts its next job at once, because the time of the start makes no difference
+    /// to the others.
     fn start_jobs(&mut self) {
         for index in 0..2 {
             let now = self.now(index);
@@ -175,12 +176,7 @@ impl World {
                 continue;
             }
             if let Some(job) = process.session.next_job(now, process.incarnation) {
-                process.calls.push(Call {
-                    job,
-                    reply: None,
-                    is_orphan: false,
-                    is_dead: false,
-                });
+                process.calls.push(Call { job, result: None, is_orphan: false, is_dead: false });
             }
             if let Step::Ready(token) = process.session.poll(now) {
                 let record = process.session.record().expect("a record");
@@ -203,10 +199,10 @@ impl World {
                     events.push(Event::Finish(index, number));
                 }
                 let is_load = matches!(call.job, Job::Load(_));
-                if may_fail && call.reply.is_none() && !is_load && !call.is_dead {
+                if may_fail && call.result.is_none() && !is_load && !call.is_dead {
                     events.push(Event::Perform(index, number));
                 }
-                if !may_fail || call.is_orphan || call.reply.is_some() || process.is_stopped {
+                if !may_fail || call.is_orphan || call.result.is_some() || process.is_stopped {
                     continue;
                 }
                 let faults: &[Fault] = match call.job {
@@ -215,16 +211,13 @@ impl World {
                     Job::Refresh(_) => &[Fault::Cut, Fault::LostAck],
                     _ => &[Fault::Cut, Fault::LostAck, Fault::GiveUp],
                 };
-                events.extend(
-                    faults
-                        .iter()
-                        .map(|fault| Event::Fault(index, number, *fault)),
-                );
+                events.extend(faults.iter().map(|fault| Event::Fault(index, number, *fault)));
             }
             let has_work = !process.calls.is_empty() || process.session.has_unstored_tokens();
             if may_fail && has_work && !process.is_stopped {
                 events.push(Event::Crash(index));
-                // With family revocation, no client survives a stop in the middle of a refresh.
+                // If the service revokes families, no client keeps its tokens after a stop during a
+                // refresh.
                 if !self.bounds.revokes_families {
                     events.push(Event::Stop(index));
                 }
@@ -257,10 +250,9 @@ impl World {
                         until
                     }
                     Step::Fail(SessionError::Store(_)) => session.store.resume_at(),
-                    Step::Fail(_) if session.record != self.stored => session
-                        .store
-                        .reload_at()
-                        .max(now.saturating_add(Duration::from_millis(1))),
+                    Step::Fail(_) if session.record != self.stored => {
+                        session.store.reload_at().max(now.saturating_add(Duration::from_millis(1)))
+                    }
                     Step::Ready(_) | Step::Fail(_) => return None,
                 },
             };
@@ -272,18 +264,13 @@ impl World {
     fn pass(&mut self, time: Duration) {
         // No request is in flight for longer than a lease. Calls of the store may be.
         for process in &mut self.processes {
-            process
-                .calls
-                .retain(|call| !call.is_dead || !matches!(call.job, Job::Refresh(_)));
+            process.calls.retain(|call| !call.is_dead || !matches!(call.job, Job::Refresh(_)));
         }
         self.time = self.time.saturating_add(time);
     }
 
     pub(super) fn happen(&mut self, event: Event) {
-        self.trace = Some(Arc::new(Trace {
-            event,
-            before: self.trace.take(),
-        }));
+        self.trace = Some(Arc::new(Trace { event, before: self.trace.take() }));
         match event {
             Event::Finish(process, call) => self.finish(process, call),
             Event::Perform(process, call) => {
@@ -313,14 +300,10 @@ impl World {
     }
 
     fn authorize(&mut self, index: usize) {
-        // Authorizations of one second have no order.
+        // Authorizations in the same second have no order.
         self.pass(Duration::from_secs(1));
         let family = self.families.len();
-        self.families.push(Family {
-            generation: 0,
-            is_revoked: false,
-            is_excused: false,
-        });
+        self.families.push(Family { generation: 0, is_revoked: false, is_excused: false });
         let now = self.now(index);
         let process = &mut self.processes[index];
         for call in &mut process.calls {
@@ -337,18 +320,18 @@ impl World {
     /// Lets a call take effect, if it has not.
     fn perform(&mut self, process: usize, index: usize) {
         let call = &self.processes[process].calls[index];
-        if call.reply.is_some() {
+        if call.result.is_some() {
             return;
         }
         let (job, is_dead) = (call.job.clone(), call.is_dead);
-        let reply = match job {
-            Job::Load(_) => Reply::Loaded(self.stored.clone()),
+        let result = match job {
+            Job::Load(_) => CallResult::Loaded(self.stored.clone()),
             Job::Swap(swap) => {
                 if self.stored.as_ref().map(Record::version) == swap.expected() {
                     self.store(swap.record().clone());
-                    Reply::Swapped(Outcome::Stored)
+                    CallResult::Swapped(Outcome::Stored)
                 } else {
-                    Reply::Swapped(Outcome::Conflict)
+                    CallResult::Swapped(Outcome::Conflict)
                 }
             }
             Job::Remove(_) => unreachable!("no session ends"),
@@ -358,7 +341,7 @@ impl World {
                 let family = &mut self.families[number];
                 if family.is_revoked || family.generation != generation {
                     family.is_revoked |= self.bounds.revokes_families;
-                    Reply::Refreshed(400, r#"{"error":"invalid_grant"}"#.into())
+                    CallResult::Refreshed(400, r#"{"error":"invalid_grant"}"#.into())
                 } else {
                     family.generation += 1;
                     family.is_excused |= is_dead;
@@ -366,11 +349,11 @@ impl World {
                     let body = format!(
                         r#"{{"access_token":"a{number}.{generation}","refresh_token":"r{number}.{generation}","expires_in":{LIFETIME}}}"#
                     );
-                    Reply::Refreshed(200, body)
+                    CallResult::Refreshed(200, body)
                 }
             }
         };
-        self.processes[process].calls[index].reply = Some(reply);
+        self.processes[process].calls[index].result = Some(result);
     }
 
     fn store(&mut self, record: Record) {
@@ -393,19 +376,19 @@ impl World {
         }
         let now = self.now(process);
         let session = &mut self.processes[process].session;
-        match (call.job, call.reply.expect("a reply")) {
-            (Job::Load(load), Reply::Loaded(record)) => {
+        match (call.job, call.result.expect("the call took effect")) {
+            (Job::Load(load), CallResult::Loaded(record)) => {
                 session.handle_load(now, load, Ok::<_, String>(record));
             }
-            (Job::Swap(swap), Reply::Swapped(outcome)) => {
+            (Job::Swap(swap), CallResult::Swapped(outcome)) => {
                 session.handle_swap(now, swap, Ok::<_, String>(outcome));
             }
-            (Job::Refresh(refresh), Reply::Refreshed(status, body)) => {
+            (Job::Refresh(refresh), CallResult::Refreshed(status, body)) => {
                 let response = Response::builder().status(status).body(body).unwrap();
                 let outcome = refresh.operation().parse(response).map_err(CallError::from);
                 session.handle_refresh(now, 0, refresh, outcome);
             }
-            (job, reply) => unreachable!("{job:?} {reply:?}"),
+            (job, result) => unreachable!("{job:?} {result:?}"),
         }
     }
 
@@ -414,7 +397,7 @@ impl World {
         match fault {
             Fault::Lag => {
                 let previous = self.previous.clone();
-                self.processes[process].calls[index].reply = Some(Reply::Loaded(previous));
+                self.processes[process].calls[index].result = Some(CallResult::Loaded(previous));
                 return self.finish(process, index);
             }
             Fault::GiveUp => {
@@ -433,11 +416,9 @@ impl World {
             Job::Swap(swap) => session.handle_swap(now, swap, Err("cut")),
             Job::Remove(remove) => session.handle_remove(now, remove, Err("cut")),
             Job::Refresh(refresh) => {
-                let error = CallError::Unknown {
-                    failure: Failure::exchange("cut"),
-                    replay: Replay::Safe,
-                };
-                if let Some(Reply::Refreshed(200, _)) = call.reply {
+                let error =
+                    CallError::Unknown { failure: Failure::exchange("cut"), replay: Replay::Safe };
+                if let Some(CallResult::Refreshed(200, _)) = call.result {
                     let (family, _) = parse(&refresh.of.access_token);
                     self.families[family].is_excused = true;
                 }
@@ -449,32 +430,26 @@ impl World {
     /// The process dies, and another takes its place. Its calls may still take effect.
     fn crash(&mut self, index: usize) {
         let process = &mut self.processes[index];
-        let unstored = process
-            .session
-            .stage
-            .change()
-            .filter(|change| change.has_tokens());
+        let unstored = process.session.stage.change().filter(|change| change.has_tokens());
         let unstored_is_authorization = unstored.is_some_and(Change::is_authorization);
         if let Some(change) = unstored {
             let (family, _) = parse(&change.content.tokens.access_token);
             self.families[family].is_excused = true;
         }
         for grant in &process.session.superseded {
-            // Superseded by an authorization that is lost with it.
+            // The authorization that superseded these is lost with the process.
             let family = usize::try_from(*grant).unwrap();
             self.families[family].is_excused |= unstored_is_authorization;
         }
         for call in &process.calls {
-            if let (Job::Refresh(refresh), Some(Reply::Refreshed(200, _))) =
-                (&call.job, &call.reply)
+            if let (Job::Refresh(refresh), Some(CallResult::Refreshed(200, _))) =
+                (&call.job, &call.result)
             {
                 let (family, _) = parse(&refresh.of.access_token);
                 self.families[family].is_excused = true;
             }
         }
-        process
-            .calls
-            .retain(|call| call.reply.is_none() && !matches!(call.job, Job::Load(_)));
+        process.calls.retain(|call| call.result.is_none() && !matches!(call.job, Job::Load(_)));
         for call in &mut process.calls {
             call.is_dead = true;
             call.is_orphan = true;
@@ -483,34 +458,26 @@ impl World {
         process.incarnation += 2;
     }
 
-    /// Lets everything go on without faults, until there is nothing left to do.
+    /// Continues without faults until there is nothing left to do.
     fn settle(&mut self) {
-        self.processes
-            .iter_mut()
-            .for_each(|process| process.is_stopped = false);
+        self.processes.iter_mut().for_each(|process| process.is_stopped = false);
         for _ in 0..MAX_STEPS {
             self.start_jobs();
-            let next = self
-                .processes
-                .iter()
-                .enumerate()
-                .find_map(|(index, process)| {
-                    let call = process
-                        .calls
-                        .iter()
-                        .position(|call| !call.is_orphan || call.reply.is_some());
-                    Some((index, call?))
-                });
+            let next = self.processes.iter().enumerate().find_map(|(index, process)| {
+                let call =
+                    process.calls.iter().position(|call| !call.is_orphan || call.result.is_some());
+                Some((index, call?))
+            });
             match (next, self.wake_after()) {
                 (Some((process, call)), _) => self.finish(process, call),
                 (None, Some(time)) => self.pass(time),
                 (None, None) => return,
             }
         }
-        panic!("the processes wait for ever");
+        panic!("the processes wait forever");
     }
 
-    /// Checks that the user is not lost, if nothing more fails.
+    /// Checks that the user does not have to authorize again, if nothing more fails.
     pub(super) fn check(&self) {
         let mut world = self.clone();
         world.settle();
@@ -546,15 +513,8 @@ impl World {
             return;
         }
         assert!(!family.is_revoked, "the family is revoked");
-        assert_eq!(
-            generation, family.generation,
-            "the stored refresh token is spent"
-        );
-        assert_ne!(
-            stored.refresh(),
-            RefreshState::Revoked,
-            "reported as revoked"
-        );
+        assert_eq!(generation, family.generation, "the stored refresh token is spent");
+        assert_ne!(stored.refresh(), RefreshState::Revoked, "reported as revoked");
         for index in 0..2 {
             let step = self.processes[index].session.poll(self.now(index));
             assert!(matches!(step, Step::Ready(_)), "no token: {step:?}");

@@ -1,0 +1,42 @@
+//! Fails an exchange at each of its reads and writes.
+
+use dropbox_sign_oauth::{CallError, State, TokenGenerate, TokenResponse};
+
+use crate::{
+    peer::Peer,
+    samples::{app_at, code_of},
+};
+
+/// Exchanges codes at `base` until one succeeds. `send` lets the number of reads and writes succeed
+/// that it is given, and fails all others. Returns whether each failure was *not sent*.
+///
+/// # Panics
+/// If the outcome of a call is not *not sent* or *unknown*, if `peer` received the request of one
+/// that is *not sent*, or a request twice, or if a call is *not sent* after more reads and writes
+/// than one that is *unknown*.
+pub fn torture(
+    peer: &Peer,
+    base: &str,
+    mut send: impl FnMut(usize, TokenGenerate) -> Result<TokenResponse, CallError>,
+) -> Vec<bool> {
+    let app = app_at(base);
+    let mut not_sent = Vec::new();
+    for successes in 0.. {
+        let code = State::random().as_str().to_owned();
+        let is_not_sent = match send(successes, app.generate(code_of(&code))) {
+            Ok(_) => break,
+            Err(CallError::NotSent(_)) => true,
+            Err(CallError::Unknown { .. }) => false,
+            Err(error) => panic!("after {successes}: {error}"),
+        };
+        // Only its own requests: one of the round before may arrive this late.
+        let requests = peer.received();
+        let bodies = requests.iter().map(|it| String::from_utf8_lossy(&it.body));
+        let seen = bodies.filter(|body| body.contains(&code)).count();
+        assert!(seen <= usize::from(!is_not_sent), "after {successes}: {seen}");
+        not_sent.push(is_not_sent);
+    }
+    assert!(not_sent.is_sorted_by(|a, b| a >= b), "{not_sent:?}");
+    assert_eq!(not_sent.last(), Some(&false), "{not_sent:?}");
+    not_sent
+}
