@@ -97,7 +97,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Whether a body is sent: ureq sends one with a GET if it is given one, be it empty.
+    /// Whether a body is sent: ureq sends one with a GET if it is given one, even an empty one.
     fn has_body(&self) -> bool {
         !self.body.is_empty() || self.head.method != Method::GET
     }

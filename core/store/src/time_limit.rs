@@ -21,7 +21,7 @@ pub(crate) fn run<T: Send + 'static>(
     let worker = thread::Builder::new()
         .name("session store".into())
         .spawn(move || {
-            // Nobody may be waiting any more.
+            // The receiver is gone if the caller gave up.
             let _ = sender.send(work());
         })
         .map_err(|error| DatabaseProblem::Connect(error.into()))?;

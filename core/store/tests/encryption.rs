@@ -149,7 +149,7 @@ fn files_that_cannot_be_decrypted_stay_as_they_are() {
     assert!(others.compare_and_swap("a", Some(1), &record(2)).is_err());
     assert_eq!(fs::read_to_string(path("a")).unwrap(), stored);
 
-    // A record of another user is not taken for one's own.
+    // A record of another user is rejected.
     fs::copy(path("a"), path("b")).unwrap();
     assert!(store.load("b").is_err());
     // Nor is an old version, with its number changed.

@@ -107,6 +107,25 @@ fn continues_at_once_with_a_claim_that_is_stored_late() {
 }
 
 #[test]
+fn finishes_its_work_after_a_late_refresh_and_a_claim_of_unknown_outcome() {
+    for fault in [Fault::Cut, Fault::LostAck, Fault::GiveUp, Fault::Abandon] {
+        let mut world = expired(Behaviour::default(), 1);
+        until(&mut world, 0, is_refresh);
+        // The process is stopped for longer than the refresh may take, and then claims it anew.
+        world.pass(Duration::from_secs(800));
+        let _ = world.ask(0);
+        assert!(is_claim(&world.processes[0].in_flight[1].job));
+        world.finish(0, 1, Some(fault));
+        // The response arrives before the record is loaded.
+        world.finish(0, 0, None);
+        world.settle();
+        assert_eq!(stored_token(&world), "a0.1", "{fault:?}");
+        let flushed = world.processes[0].session.poll_flushed(world.now(0));
+        assert!(matches!(flushed, Step::Ready(())), "{fault:?}");
+    }
+}
+
+#[test]
 fn returns_a_valid_token_while_the_store_hangs() {
     let mut world = World::authorized(Behaviour::default(), 1);
     // The refresh is due, and the token is valid for two hours.

@@ -83,6 +83,9 @@ impl Session {
             }
             Ok(Outcome::Stored) => {
                 self.store.stored();
+                // A claim of unknown outcome was not stored and cannot be: it expects the version that
+                // this swap replaced.
+                self.is_claim_in_doubt = false;
                 self.stage = match self.take_stage() {
                     Stage::Storing(_) => {
                         self.superseded.clear();
