@@ -13,6 +13,42 @@ use core::time::Duration;
 /// | [`Retry`](Self::Retry) | 503 with `Retry-After` | the service is unavailable, try again later |
 /// | [`FixConfiguration`](Self::FixConfiguration) | 500 | an apology; the operator is notified |
 /// | [`Unexpected`](Self::Unexpected) | 502 | an apology; the error is logged |
+///
+/// # The remedy of each error
+/// | error | remedy |
+/// | --- | --- |
+/// | `CallbackError::Duplicate` | `StartOver` |
+/// | `CallbackError::MissingParameters` | `StartOver` |
+/// | `CallbackError::MissingState` | `StartOver` |
+/// | `CallbackError::StateMismatch` | `StartOver` |
+/// | `CallbackError::InvalidCode` | `StartOver` |
+/// | `CallbackError::Denied`, `access_denied` | `StartOver` |
+/// | `CallbackError::Denied`, `invalid_scope` | `FixConfiguration` |
+/// | `CallbackError::Denied`, `temporarily_unavailable` | `Retry` |
+/// | `Error::Rejected`, `invalid_grant` | `StartOver` |
+/// | `Error::Rejected`, `invalid_client` | `FixConfiguration` |
+/// | `Error::Rejected`, 401 of the token endpoint | `FixConfiguration` |
+/// | `Error::Rejected`, 401 of the API | `StartOver` |
+/// | `Error::Rejected`, 404 | `FixConfiguration` |
+/// | `Error::Rejected`, another code | `Unexpected` |
+/// | `Error::Throttled` | `Retry` |
+/// | `Error::ServerFault` | `Retry` |
+/// | `Error::RedirectRefused` | `FixConfiguration` |
+/// | `Error::StateMismatch` | `StartOver` |
+/// | `Error::Malformed` | `Unexpected` |
+/// | `Error::TooLarge` | `Unexpected` |
+/// | `CallError::NotSent` | `Retry` |
+/// | `CallError::NotSent`, insecure URI | `FixConfiguration` |
+/// | `CallError::Unknown`, code exchange | `StartOver` |
+/// | `CallError::Unknown`, another request | `Retry` |
+/// | `CallError::Answered` | that of its `Error` |
+/// | `SessionError::NoTokens` | `StartOver` |
+/// | `SessionError::Revoked` | `StartOver` |
+/// | `SessionError::RefreshFailed` | `Retry` |
+/// | `SessionError::RefreshFailed`, `invalid_client` | `FixConfiguration` |
+/// | `SessionError::RefreshFailed`, three rejections | `StartOver` |
+/// | `SessionError::Store` | `Retry` |
+/// | `SessionError::ShutDown` | `Retry` |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Remedy {
