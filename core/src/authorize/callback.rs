@@ -172,9 +172,7 @@ impl CallbackError {
             | C::InvalidRequest
             | C::InvalidScope
             | C::UnsupportedResponseType => Remedy::FixConfiguration,
-            C::ServerError | C::TemporarilyUnavailable | C::TemporaryUnavailable => {
-                Remedy::retry(None)
-            }
+            ref code if code.is_temporary() => Remedy::retry(None),
             _ => Remedy::StartOver,
         }
     }

@@ -85,6 +85,22 @@ error_codes! {
     SignatureRequestExpired = "signature_request_expired", "A signature request has expired.";
 }
 
+impl ErrorCode {
+    /// Whether the code says that the service fails for the moment, and not what is wrong with the
+    /// request.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::ServerError
+                | Self::TemporaryUnavailable
+                | Self::TemporarilyUnavailable
+                | Self::Maintenance
+                | Self::Unavailable
+                | Self::ExceededRate
+        )
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

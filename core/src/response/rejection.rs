@@ -138,14 +138,7 @@ impl Rejection {
                 | C::AddonRequired
                 | C::MethodNotSupported,
             ) => Remedy::FixConfiguration,
-            Some(
-                C::ServerError
-                | C::TemporaryUnavailable
-                | C::TemporarilyUnavailable
-                | C::Maintenance
-                | C::Unavailable
-                | C::ExceededRate,
-            ) => Remedy::retry(self.requested_wait()),
+            Some(code) if code.is_temporary() => Remedy::retry(self.requested_wait()),
             _ => match (self.status, self.endpoint) {
                 (StatusCode::UNAUTHORIZED, Endpoint::Api) => Remedy::StartOver,
                 (

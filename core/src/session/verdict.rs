@@ -39,17 +39,7 @@ impl Verdict {
                 _,
             )
             | (None, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => Self::Configuration,
-            (
-                Some(
-                    C::ServerError
-                    | C::TemporaryUnavailable
-                    | C::TemporarilyUnavailable
-                    | C::Maintenance
-                    | C::Unavailable
-                    | C::ExceededRate,
-                ),
-                _,
-            ) => Self::Failed,
+            (Some(code), _) if code.is_temporary() => Self::Failed,
             (Some(_) | None, _) => Self::Rejected,
         }
     }
