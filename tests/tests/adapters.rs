@@ -12,7 +12,8 @@ use dropbox_sign_oauth_testkit::{
     tls::{Authority, Leaf},
 };
 use dropbox_sign_oauth_ureq::{
-    AuthorizationCode, CallError, Error, Expiry, PlainHttp, RetryPolicy, State, TokenGenerate, ureq,
+    AuthorizationCode, CallError, Error, Expiry, PlainHttp, Remedy, RetryPolicy, State,
+    TokenGenerate, ureq,
 };
 use http::HeaderName;
 
@@ -236,6 +237,20 @@ fn proxies_resolve_the_name_of_the_server() {
             client.send(generate_at("http://sign.example.com:8080")).unwrap();
         }
         assert_eq!(peer.tally().posts, 2);
+    }
+}
+
+#[test]
+fn plain_http_through_a_proxy_is_insecure() {
+    let closed = ClosedPort::bind().unwrap();
+    let proxy = Some(format!("http://{}", closed.address()));
+    for client in Client::both_with(Settings { proxy, ..Settings::default() }) {
+        let error = client.send(generate_at("http://localhost:8080")).unwrap_err();
+        assert_eq!(error.remedy(), Remedy::FixConfiguration);
+        assert_eq!(
+            error.to_string(),
+            "the request was not sent: the URI is neither https nor http to a loopback host"
+        );
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Buf;
 use dropbox_sign_oauth::{
-    CallError, Failure, MAX_RESPONSE_HEADERS, Operation, PlainHttp, Replay, ResponseBody,
-    ResponseCollector, Retry, RetryPolicy, UnixTime,
+    CallError, Failure, InsecureUri, MAX_RESPONSE_HEADERS, Operation, PlainHttp, Replay,
+    ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime,
 };
 use dropbox_sign_oauth_store::Entropy;
 use http::{Request, Response};
@@ -243,7 +243,10 @@ fn failure(error: BoxError, witness: &Witness, limits: Limits, replay: Replay) -
     } else if not_sent && is_timeout(&*error) {
         Failure::connect_timeout(limits.connect_timeout)
     } else if not_sent {
-        Failure::connect(error)
+        match error.downcast::<InsecureUri>() {
+            Ok(insecure) => Failure::insecure(*insecure),
+            Err(error) => Failure::connect(error),
+        }
     } else {
         Failure::exchange(error)
     };

@@ -185,26 +185,23 @@ struct Route {
 
 impl Route {
     async fn connect(self, uri: Uri) -> Result<Leg, BoxError> {
-        let guarded =
-            self.plain_http == PlainHttp::LoopbackOnly && uri.scheme() == Some(&Scheme::HTTP);
+        let is_plain = uri.scheme() == Some(&Scheme::HTTP);
+        let other_host = Uri::from_static("http://host.invalid");
         if let Some(proxy) = self.proxies.intercept(&uri) {
-            if guarded {
-                return Err(denied("a proxy would see plain http"));
+            if is_plain {
+                // The proxy's `localhost` is another host.
+                self.plain_http.check(&other_host)?;
             }
             let leg = ready_call(self.to_proxy, proxy.uri().clone()).await?;
             return proxy.tunnel(leg, &uri).await;
         }
         let stream = ready_call(self.tcp, uri).await?;
-        // `localhost` is checked by where it leads: a hosts file can say anything.
-        if guarded && !stream.inner().peer_addr()?.ip().is_loopback() {
-            return Err(denied("the host of a plain http URI is not a loopback host"));
+        // `localhost` is checked by its address: a hosts file can say anything.
+        if is_plain && !stream.inner().peer_addr()?.ip().is_loopback() {
+            self.plain_http.check(&other_host)?;
         }
         Ok(MaybeHttpsStream::Http(stream))
     }
-}
-
-fn denied(message: &'static str) -> BoxError {
-    io::Error::new(io::ErrorKind::PermissionDenied, message).into()
 }
 
 impl Service<Uri> for Route {
