@@ -2,64 +2,83 @@
 //!
 //! `cargo run --example reqwest`
 
-use std::error::Error;
+use std::{error::Error, mem, time::Duration};
 
 use dropbox_sign_oauth::{
-    DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, Operation, ResponseCollector,
-    State,
+    CallError, DEFAULT_BODY_LIMIT, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE, Failure, Operation,
+    PlainHttp, Replay, ResponseCollector, State,
 };
-use dropbox_sign_oauth_testkit::sandbox::Sandbox;
+use dropbox_sign_oauth_testkit::{sandbox::Sandbox, tls::client_config};
+use rustls::ClientConfig;
 
 /// A client with one deadline and without redirects, retries, environment proxies or connection
-/// reuse.
-fn client() -> reqwest::Result<reqwest::Client> {
+/// reuse, because a code must not be sent on a connection that was used before.
+pub(crate) fn client(
+    tls: ClientConfig,
+    connect_timeout: Duration,
+    deadline: Duration,
+) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .pool_max_idle_per_host(0)
-        .connect_timeout(DEFAULT_CONNECT_TIMEOUT)
-        .timeout(DEFAULT_DEADLINE)
+        .connect_timeout(connect_timeout)
+        .timeout(deadline)
         .build()
 }
 
 /// Sends an operation, and limits the size of the body as it arrives.
-async fn send<O: Operation>(
+pub(crate) async fn send<O: Operation>(
     client: &reqwest::Client,
+    body_limit: usize,
     operation: O,
-) -> Result<O::Output, Box<dyn Error>> {
-    let mut response = client.execute(operation.request().try_into()?).await?;
+) -> Result<O::Output, CallError> {
+    let (request, replay) = (operation.request(), operation.replay());
+    let insecure = |error| CallError::NotSent(Failure::insecure(error));
+    PlainHttp::default().check(request.uri()).map_err(insecure)?;
+    let failed = |error| failed(error, replay);
+    let request = request.try_into().map_err(failed)?;
+    let mut response = client.execute(request).await.map_err(failed)?;
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.status = response.status();
-    head.headers = std::mem::take(response.headers_mut());
-    let mut collector = ResponseCollector::new(head, DEFAULT_BODY_LIMIT);
+    head.headers = mem::take(response.headers_mut());
+    let mut collector = ResponseCollector::new(head, body_limit);
     let body = async {
         collector.reserve()?;
-        while let Some(chunk) = response.chunk().await? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             collector.push(&chunk)?;
         }
-        Ok::<_, Box<dyn Error>>(())
+        Ok(())
     };
     let response = match body.await {
         Ok(()) => collector.finish(),
-        Err(error) => collector.interrupted(error)?,
+        Err(error) => collector.interrupted::<CallError>(error)?,
     };
     Ok(operation.parse(response)?)
 }
 
+fn failed(error: reqwest::Error, replay: Replay) -> CallError {
+    if error.is_connect() || error.is_builder() {
+        CallError::NotSent(Failure::connect(error))
+    } else {
+        CallError::Unknown { failure: Failure::exchange(error), replay }
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // reqwest's feature `rustls-no-provider` requires a default provider.
-    let provider = rustls::crypto::ring::default_provider();
-    provider.install_default().map_err(|_| "a default provider is already installed")?;
-
     let sandbox = Sandbox::start()?;
-    let (app, client) = (sandbox.app(), client()?);
+    let app = sandbox.app(); // in production, App::new(client_id, client_secret)?
+    let tls = client_config(sandbox.root_certificate());
+    let client = client(tls, DEFAULT_CONNECT_TIMEOUT, DEFAULT_DEADLINE)?;
 
     let state = State::random();
     let query = format!("code={}&state={}", sandbox.issue_code(&state), state.as_str());
-    let tokens = send(&client, app.generate(app.callback(&query, &state)?)).await?;
-    let account = send(&client, app.account(&tokens.access_token)).await?;
+    let generate = app.generate(app.callback(&query, &state)?);
+    let tokens = send(&client, DEFAULT_BODY_LIMIT, generate).await?;
+    let account = send(&client, DEFAULT_BODY_LIMIT, app.account(&tokens.access_token)).await?;
     println!("connected to {}", account.email_address);
     Ok(())
 }

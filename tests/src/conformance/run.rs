@@ -51,14 +51,21 @@ const ONE_BUFFER: u64 = 512 * 1024;
 /// How many cases run concurrently. Most of them wait.
 const CONCURRENCY: usize = 16;
 
+/// What not every transport has.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Ability {
+    Tls,
+    Resolver,
+    Http2,
+    Proxy,
+}
+
 /// A run of one transport through the cases. See the [module](super) for an example.
 #[derive(Clone, Debug)]
 #[must_use = "nothing runs before `run_blocking` or `run_async`"]
 pub struct Conformance {
     transport: String,
-    resolver: bool,
-    http2: bool,
-    proxy: bool,
+    abilities: Vec<Ability>,
     groups: Option<Vec<Group>>,
     allowed: Vec<(String, Outcome)>,
 }
@@ -68,28 +75,35 @@ impl Conformance {
     pub fn new(transport: impl Into<String>) -> Self {
         Self {
             transport: transport.into(),
-            resolver: false,
-            http2: false,
-            proxy: false,
+            abilities: vec![Ability::Tls],
             groups: None,
             allowed: Vec::new(),
         }
     }
 
+    /// Omits the cases over TLS, for clients that send only to a proxy on the same machine.
+    pub fn without_tls(mut self) -> Self {
+        self.abilities.retain(|ability| *ability != Ability::Tls);
+        self
+    }
+
     /// Adds the cases of names that do not resolve. The clients must use a resolver as
     /// [`Setup::resolution`] says.
-    pub fn with_resolver(self) -> Self {
-        Self { resolver: true, ..self }
+    pub fn with_resolver(mut self) -> Self {
+        self.abilities.push(Ability::Resolver);
+        self
     }
 
     /// Adds the cases of HTTP/2. The clients must speak it where [`Setup::http2`] says so.
-    pub fn with_http2(self) -> Self {
-        Self { http2: true, ..self }
+    pub fn with_http2(mut self) -> Self {
+        self.abilities.push(Ability::Http2);
+        self
     }
 
     /// Adds the cases of proxies. The clients must use the one that [`Setup::proxy`] names.
-    pub fn with_proxy(self) -> Self {
-        Self { proxy: true, ..self }
+    pub fn with_proxy(mut self) -> Self {
+        self.abilities.push(Ability::Proxy);
+        self
     }
 
     /// Runs only these groups.
@@ -175,12 +189,19 @@ impl Conformance {
 
     /// Returns why a case cannot be run.
     fn obstacle(&self, case: &Case, is_async: bool) -> Option<&'static str> {
+        let lacks = |ability| !self.abilities.contains(&ability);
+        let is_plain = matches!(
+            case.origin,
+            Origin::Http | Origin::Refused | Origin::BlackHole | Origin::NotLoopback
+        );
         let resolves = matches!(case.origin, Origin::Unresolved(_) | Origin::Localhost);
-        if resolves && !self.resolver {
+        if !is_plain && lacks(Ability::Tls) {
+            Some("the transport does not speak TLS")
+        } else if resolves && lacks(Ability::Resolver) {
             Some("the transport has no configurable resolver")
-        } else if case.origin == Origin::Http2 && !self.http2 {
+        } else if case.origin == Origin::Http2 && lacks(Ability::Http2) {
             Some("the transport does not speak HTTP/2")
-        } else if case.group == Group::Proxy && !self.proxy {
+        } else if case.group == Group::Proxy && lacks(Ability::Proxy) {
             Some("the transport has no setting for a proxy")
         } else if case.gives_up && !is_async {
             Some("a blocking call cannot be dropped")
