@@ -1,18 +1,19 @@
 //! Long response bodies, honest and hostile.
 
+use dropbox_sign_oauth::DEFAULT_BODY_LIMIT;
 use http::{Response, StatusCode};
 
 use crate::fixture;
 
-/// The name of the honest kind, which has long tokens.
-pub const HONEST: &str = "honest";
+/// The lengths. The first is about that of the documented response.
+pub const LENGTHS: [usize; 3] = [300, 1 << 12, DEFAULT_BODY_LIMIT];
 
 /// Makes a body with about this many bytes of filler.
 pub type Make = fn(usize) -> String;
 
-/// The names of the kinds, and how their bodies are made.
+/// The names of the kinds, of which the first is honest and has long tokens, and how their bodies are made.
 pub const KINDS: [(&str, Make); 13] = [
-    (HONEST, |len| long_token(len, "NWNiOTMx")),
+    ("honest", |len| long_token(len, "NWNiOTMx")),
     ("escaped token", |len| long_token(len, "\\u004e")),
     ("escaped unknown string", |len| unknown(&format!("\"{}\"", repeat("\\n\\u00e9", len)))),
     ("unknown members", |len| members(len, |n| format!("\"x{n}\":{n},"))),
@@ -33,6 +34,7 @@ pub const KINDS: [(&str, Make); 13] = [
 /// A body of one kind.
 #[derive(Debug)]
 pub struct Body {
+    name: String,
     status: StatusCode,
     text: String,
 }
@@ -54,7 +56,13 @@ impl Body {
             }
         };
         let status = if name.starts_with("400") { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-        Self { status, text }
+        Self { name: format!("{name}, {len}"), status, text }
+    }
+
+    /// Returns the name of the kind and the length.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the number of bytes.

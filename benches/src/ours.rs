@@ -1,7 +1,7 @@
 //! The work with `dropbox-sign-oauth`.
 
 use dropbox_sign_oauth::{
-    App, AuthorizationCode, Endpoints, Error, Operation, State, TokenResponse,
+    App, AppBuilder, AuthorizationCode, Endpoints, Error, Operation, State, TokenResponse,
 };
 use http::Response;
 
@@ -19,16 +19,13 @@ pub fn app() -> App {
     App::new(fixture::CLIENT_ID, fixture::CLIENT_SECRET).expect("valid settings")
 }
 
-/// Returns the app at other endpoints.
+/// Returns a builder of an app at other endpoints.
 ///
 /// # Panics
 /// If `base` is invalid.
-#[must_use]
-pub fn app_at(base: &str) -> App {
-    App::builder(fixture::CLIENT_ID, fixture::CLIENT_SECRET)
-        .endpoints(Endpoints::at(base).expect("a valid base"))
-        .build()
-        .expect("valid settings")
+pub fn builder(client_id: &str, base: &str) -> AppBuilder {
+    let endpoints = Endpoints::at(base).expect("a valid base");
+    App::builder(client_id, fixture::CLIENT_SECRET).endpoints(endpoints)
 }
 
 /// Returns a checked code.

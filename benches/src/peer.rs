@@ -5,7 +5,7 @@ use std::{cell::Cell, convert::Infallible, hint::black_box, io};
 use http::Response;
 use oauth2::{
     AuthorizationCode, ClientId, ClientSecret, CodeTokenRequest, EndpointNotSet, EndpointSet,
-    RequestTokenError, TokenUrl,
+    RefreshToken, RefreshTokenRequest, RequestTokenError, TokenUrl,
     basic::{BasicClient, BasicErrorResponse, BasicTokenResponse},
 };
 
@@ -17,10 +17,6 @@ pub const NAME: &str = "oauth2";
 /// A client with a token endpoint.
 pub type Client =
     BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
-
-/// The members that the vendor requires in the body, in addition to the `Authorization` header.
-pub const CREDENTIALS: [(&str, &str); 2] =
-    [("client_id", fixture::CLIENT_ID), ("client_secret", fixture::CLIENT_SECRET)];
 
 /// Returns a client.
 ///
@@ -45,12 +41,23 @@ pub fn request(
     client: &Client,
     code: AuthorizationCode,
 ) -> CodeTokenRequest<'_, BasicErrorResponse, BasicTokenResponse> {
-    CREDENTIALS
-        .into_iter()
-        .chain([("state", fixture::STATE)])
-        .fold(client.exchange_code(code), |request, (name, value)| {
-            request.add_extra_param(name, value)
-        })
+    client
+        .exchange_code(code)
+        .add_extra_param("client_id", fixture::CLIENT_ID)
+        .add_extra_param("client_secret", fixture::CLIENT_SECRET)
+        .add_extra_param("state", fixture::STATE)
+}
+
+/// Returns the request that refreshes a token.
+#[must_use]
+pub fn refresh<'a>(
+    client: &'a Client,
+    token: &'a RefreshToken,
+) -> RefreshTokenRequest<'a, BasicErrorResponse, BasicTokenResponse> {
+    client
+        .exchange_refresh_token(token)
+        .add_extra_param("client_id", fixture::CLIENT_ID)
+        .add_extra_param("client_secret", fixture::CLIENT_SECRET)
 }
 
 /// Builds a request. `oauth2` only passes requests to an HTTP client, so this function passes a
@@ -63,7 +70,7 @@ pub fn build(client: &Client, code: AuthorizationCode) {
     drop(request(client, code).request(&fail));
 }
 
-/// Builds the request and parses the response that `respond` returns.
+/// Builds the request and parses the response.
 ///
 /// # Errors
 /// Returns the error of `oauth2`.
@@ -73,12 +80,12 @@ pub fn build(client: &Client, code: AuthorizationCode) {
 pub fn exchange(
     client: &Client,
     code: AuthorizationCode,
-    respond: impl FnOnce() -> Response<Vec<u8>>,
+    response: Response<Vec<u8>>,
 ) -> Result<BasicTokenResponse, RequestTokenError<Infallible, BasicErrorResponse>> {
-    let respond = Cell::new(Some(respond));
+    let response = Cell::new(Some(response));
     let http_client = |request| {
         drop(black_box(request));
-        Ok::<_, Infallible>(respond.take().expect("one call")())
+        Ok::<_, Infallible>(response.take().expect("one call"))
     };
     request(client, code).request(&http_client)
 }

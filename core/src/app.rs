@@ -3,8 +3,6 @@
 use alloc::{string::String, sync::Arc};
 use core::fmt;
 
-use http::Uri;
-
 use crate::{
     authorize::{
         self, RedirectUri,
@@ -13,11 +11,11 @@ use crate::{
     endpoints::Endpoints,
     operation::{
         account_get::AccountGet,
-        credentials::{Authorization, Credentials},
+        credentials::{Authorization, Credentials, Settings},
         token_generate::TokenGenerate,
         token_refresh::TokenRefresh,
     },
-    secret::{self, Secret},
+    secret::{InvalidCredential, Secret},
     state::State,
     token::Token,
 };
@@ -33,7 +31,7 @@ use crate::{
 /// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
 /// let url = app.authorize_url(&State::random());
 /// assert!(url.starts_with("https://app.hellosign.com/oauth/authorize?"));
-/// # Ok::<(), dropbox_sign_oauth::InvalidApp>(())
+/// # Ok::<(), dropbox_sign_oauth::InvalidCredential>(())
 /// ```
 #[derive(Clone)]
 pub struct App(Arc<Credentials>);
@@ -43,33 +41,33 @@ impl App {
     /// header.
     ///
     /// # Errors
-    /// [`InvalidApp`] if the id or the secret is empty, longer than 1024 bytes, or has a space,
+    /// [`InvalidCredential`] if the id or the secret is empty, longer than 1024 bytes, or has a space,
     /// control or non-ASCII character, such as the line break at the end of a file.
-    pub fn new(client_id: &str, client_secret: &str) -> Result<Self, InvalidApp> {
+    pub fn new(client_id: &str, client_secret: &str) -> Result<Self, InvalidCredential> {
         Self::builder(client_id, client_secret).build()
     }
 
     /// Returns a builder with default settings.
     pub fn builder(client_id: &str, client_secret: &str) -> AppBuilder {
-        AppBuilder {
+        AppBuilder(Settings {
             client_id: client_id.into(),
             client_secret: Secret::new(client_secret),
             authorization: Authorization::ClientCredentials,
             authenticates_refresh: true,
             endpoints: Endpoints::default(),
-        }
+        })
     }
 
     /// Returns the client id. It is not secret: the authorize URL contains it.
     #[must_use]
     pub fn client_id(&self) -> &str {
-        &self.0.client_id
+        &self.0.settings.client_id
     }
 
     /// Returns the endpoints of the service.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
-        &self.0.endpoints
+        &self.0.settings.endpoints
     }
 
     /// Returns the URL of the authorize page, to which the app redirects the user's browser.
@@ -103,18 +101,6 @@ impl App {
         callback::check(query, state)
     }
 
-    /// Checks the URI of a callback request. See [`callback`](Self::callback).
-    ///
-    /// # Errors
-    /// As [`callback`](Self::callback).
-    pub fn callback_uri(
-        &self,
-        uri: &Uri,
-        state: &State,
-    ) -> Result<AuthorizationCode, CallbackError> {
-        callback::check(uri.query().unwrap_or_default(), state)
-    }
-
     /// Returns the operation that exchanges a code for tokens. It consumes the code, which can be
     /// exchanged once.
     #[doc(alias = "oauthTokenGenerate")]
@@ -144,85 +130,51 @@ impl fmt::Debug for App {
 /// A builder of an [`App`]. Returned by [`App::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct AppBuilder {
-    client_id: String,
-    client_secret: Secret,
-    authorization: Authorization,
-    authenticates_refresh: bool,
-    endpoints: Endpoints,
-}
+pub struct AppBuilder(Settings);
 
 impl AppBuilder {
     /// Sets the endpoints, for example those of a sandbox or a reverse proxy. Defaults to the
     /// vendor's.
     pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
-        self.endpoints = endpoints;
+        self.0.endpoints = endpoints;
         self
     }
 
     /// Sends an API key in the Basic header instead of the client credentials: as the user name,
     /// with an empty password. Other endpoints of the vendor's API use this scheme.
     pub fn basic_api_key(mut self, key: &str) -> Self {
-        self.authorization = Authorization::ApiKey(Secret::new(key));
+        self.0.authorization = Authorization::ApiKey(Secret::new(key));
         self
     }
 
     /// Sends no `Authorization` header, as the vendor's own SDKs do. The credentials stay in the
     /// body.
     pub fn without_basic(mut self) -> Self {
-        self.authorization = Authorization::None;
+        self.0.authorization = Authorization::None;
         self
     }
 
     /// Omits the client id and secret from the body of refresh requests, for old apps whose
     /// settings allow it. The vendor requires them for new apps.
     pub fn refresh_without_credentials(mut self) -> Self {
-        self.authenticates_refresh = false;
+        self.0.authenticates_refresh = false;
         self
     }
 
     /// Builds the app.
     ///
     /// # Errors
-    /// [`InvalidApp`] if the client id, the client secret or the API key is invalid.
-    pub fn build(self) -> Result<App, InvalidApp> {
-        if !secret::is_credential(&self.client_id) {
-            return Err(InvalidApp("client id"));
+    /// [`InvalidCredential`] if the client id, the client secret or the API key is invalid.
+    pub fn build(self) -> Result<App, InvalidCredential> {
+        let Self(settings) = self;
+        Secret::credential(&settings.client_id, "client id")?;
+        Secret::credential(settings.client_secret.expose(), "client secret")?;
+        if let Authorization::ApiKey(key) = &settings.authorization {
+            Secret::credential(key.expose(), "API key")?;
         }
-        if !secret::is_credential(self.client_secret.expose()) {
-            return Err(InvalidApp("client secret"));
-        }
-        match &self.authorization {
-            Authorization::ApiKey(key) if !secret::is_credential(key.expose()) => {
-                return Err(InvalidApp("API key"));
-            }
-            _ => {}
-        }
-        Ok(App(Arc::new(Credentials::new(
-            self.client_id,
-            self.client_secret,
-            self.authorization,
-            self.authenticates_refresh,
-            self.endpoints,
-        ))))
+        Ok(App(Arc::new(Credentials::new(settings))))
     }
 }
-
-/// The error for an invalid client id, client secret or API key. It does not contain the value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct InvalidApp(&'static str);
-
-impl fmt::Display for InvalidApp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the {} must be 1 to 1024 visible ASCII characters without spaces or line breaks",
-            self.0
-        )
-    }
-}
-
-impl core::error::Error for InvalidApp {}
 
 #[cfg(test)]
 mod tests {
@@ -235,27 +187,19 @@ mod tests {
 
     #[test]
     fn rejects_invalid_credentials() {
-        for (id, secret, message) in [
-            (
-                "",
-                SECRET,
-                "the client id must be 1 to 1024 visible ASCII characters without spaces or line \
-                 breaks",
-            ),
-            (
-                ID,
-                "1d14434088507ffa390e6f5528465\n",
-                "the client secret must be 1 to 1024 visible ASCII characters without spaces or \
-                 line breaks",
-            ),
+        for (app, name) in [
+            (App::new("", SECRET), "client id"),
+            (App::new(ID, "1d14434088507ffa390e6f5528465\n"), "client secret"),
+            (App::builder(ID, SECRET).basic_api_key("").build(), "API key"),
         ] {
-            assert_eq!(App::new(id, secret).unwrap_err().to_string(), message);
+            assert_eq!(
+                app.unwrap_err().to_string(),
+                format!(
+                    "the {name} must be 1 to 1024 visible ASCII characters without spaces or line \
+                     breaks"
+                )
+            );
         }
-        let error = App::builder(ID, SECRET).basic_api_key("").build();
-        assert_eq!(
-            error.unwrap_err().to_string(),
-            "the API key must be 1 to 1024 visible ASCII characters without spaces or line breaks"
-        );
         assert!(App::new(&"x".repeat(1024), SECRET).is_ok());
         assert!(App::new(&"x".repeat(1025), SECRET).is_err());
     }
@@ -268,9 +212,10 @@ mod tests {
             (App::builder(ID, SECRET).without_basic(), "none"),
         ] {
             let before = format!("{builder:?}");
-            let shown = format!("{before} {:?}", builder.build().unwrap());
-            assert!(shown.contains(authorization), "{shown}");
-            assert!(!shown.contains(SECRET) && !shown.contains("k3y"), "{shown}");
+            for shown in [before, format!("{:?}", builder.build().unwrap())] {
+                assert!(shown.contains(authorization), "{shown}");
+                assert!(!shown.contains(SECRET) && !shown.contains("k3y"), "{shown}");
+            }
         }
     }
 }

@@ -171,7 +171,7 @@ mod tests {
             ("http://localhost.example.com", insecure.clone()),
             ("http://127.0.0.1.example.com", insecure.clone()),
             ("http://10.0.0.1", insecure.clone()),
-            ("ftp://sign.example.com", insecure),
+            ("ftp://127.0.0.1", insecure),
             ("sign.example.com", Some(InvalidEndpoint::NotAbsolute)),
             ("/oauth", Some(InvalidEndpoint::NotAbsolute)),
             ("", Some(InvalidEndpoint::NotAbsolute)),
@@ -192,6 +192,7 @@ mod tests {
         }
         let base = "http://sign.example.com";
         assert!(Endpoints::new(base, base, PlainHttp::Anywhere).is_ok());
+        assert_eq!(InvalidEndpoint::NotAbsolute.to_string(), "the endpoint is not an absolute URI");
     }
 
     #[test]

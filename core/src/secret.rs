@@ -22,11 +22,6 @@ pub(crate) fn is_visible_ascii(value: &str) -> bool {
     graphic && !value.is_empty()
 }
 
-/// Whether `value` is a valid client id, secret, code or state.
-pub(crate) fn is_credential(value: &str) -> bool {
-    value.len() <= MAX_CREDENTIAL_LEN && is_visible_ascii(value)
-}
-
 /// A string that is redacted by `Debug`, compared in constant time, and wiped on drop.
 ///
 /// Boxed at its exact size: growth would leave an unwiped copy.
@@ -36,6 +31,15 @@ pub(crate) struct Secret(Zeroizing<Box<str>>);
 impl Secret {
     pub(crate) fn new(value: &str) -> Self {
         Self(Zeroizing::new(value.into()))
+    }
+
+    /// Returns a client id, secret, code or state; `name` is used in the error.
+    pub(crate) fn credential(value: &str, name: &'static str) -> Result<Self, InvalidCredential> {
+        if value.len() <= MAX_CREDENTIAL_LEN && is_visible_ascii(value) {
+            Ok(Self::new(value))
+        } else {
+            Err(InvalidCredential(name))
+        }
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -56,6 +60,24 @@ impl fmt::Debug for Secret {
         f.write_str(REDACTED)
     }
 }
+
+/// The error for an invalid client id, client secret, API key, code or state. It does not contain
+/// the value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InvalidCredential(&'static str);
+
+impl fmt::Display for InvalidCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the {} must be 1 to {MAX_CREDENTIAL_LEN} visible ASCII characters without spaces or \
+             line breaks",
+            self.0
+        )
+    }
+}
+
+impl core::error::Error for InvalidCredential {}
 
 /// Returns the value of an `Authorization` header, marked sensitive. The scheme and credentials
 /// must be visible ASCII.

@@ -1,17 +1,17 @@
 //! The `state` that binds a callback to the browser session that started the authorization.
 
-use core::{fmt, str::FromStr};
+use core::str::FromStr;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use crate::secret::{self, Secret};
+use crate::secret::{InvalidCredential, MAX_CREDENTIAL_LEN, Secret};
 
 /// The smallest entropy of a state in bytes: 128 bits, as RFC 6749 §10.10 requires.
 const MIN_ENTROPY: usize = 16;
 
 /// The largest entropy of a state in bytes: its base64 has the largest length of a credential.
-const MAX_ENTROPY: usize = secret::MAX_CREDENTIAL_LEN / 4 * 3;
+const MAX_ENTROPY: usize = MAX_CREDENTIAL_LEN / 4 * 3;
 
 /// The `state` of one authorization (RFC 6749 §4.1.1 and §10.12). It proves that a callback belongs
 /// to the browser session that was redirected to the authorize page.
@@ -26,7 +26,7 @@ const MAX_ENTROPY: usize = secret::MAX_CREDENTIAL_LEN / 4 * 3;
 /// let state = State::random();
 /// let kept_in_session = state.as_str().to_owned();
 /// assert_eq!(State::from_stored(&kept_in_session)?, state);
-/// # Ok::<(), dropbox_sign_oauth::InvalidState>(())
+/// # Ok::<(), dropbox_sign_oauth::InvalidCredential>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State(Secret);
@@ -60,14 +60,10 @@ impl State {
     /// Returns the state that the app kept in the user's browser session.
     ///
     /// # Errors
-    /// [`InvalidState`] if the value is empty, longer than 1024 bytes, or has a space, control or
+    /// [`InvalidCredential`] if the value is empty, longer than 1024 bytes, or has a space, control or
     /// non-ASCII character.
-    pub fn from_stored(value: &str) -> Result<Self, InvalidState> {
-        if secret::is_credential(value) {
-            Ok(Self(Secret::new(value)))
-        } else {
-            Err(InvalidState(()))
-        }
+    pub fn from_stored(value: &str) -> Result<Self, InvalidCredential> {
+        Secret::credential(value, "state").map(Self)
     }
 
     /// Returns the state as it appears in the URL, to be kept in the user's browser session.
@@ -85,35 +81,23 @@ impl State {
 
 /// As [`State::from_stored`].
 impl FromStr for State {
-    type Err = InvalidState;
+    type Err = InvalidCredential;
 
-    fn from_str(value: &str) -> Result<Self, InvalidState> {
+    fn from_str(value: &str) -> Result<Self, InvalidCredential> {
         Self::from_stored(value)
     }
 }
 
-/// The error for a string that is not a valid state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct InvalidState(());
-
-impl fmt::Display for InvalidState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a state must be 1 to 1024 visible ASCII characters without spaces")
-    }
-}
-
-impl core::error::Error for InvalidState {}
-
 #[cfg(test)]
 mod tests {
-    use alloc::format;
+    use alloc::string::ToString;
 
     use super::*;
 
     #[test]
     fn encodes_entropy_as_url_safe_base64() {
         assert_eq!(State::from_entropy([0xff; 16]).as_str(), "_____________________w");
-        assert_eq!(State::from_entropy([0; 32]).as_str(), "A".repeat(43));
+        assert_eq!(State::from_entropy([0; MAX_ENTROPY]).as_str(), "A".repeat(1024));
     }
 
     #[cfg(feature = "getrandom")]
@@ -140,8 +124,8 @@ mod tests {
         for value in ["", "a b", "a\n", "é", &"x".repeat(1025)] {
             let error = State::from_stored(value).unwrap_err();
             assert_eq!(
-                format!("{error}"),
-                "a state must be 1 to 1024 visible ASCII characters without spaces"
+                error.to_string(),
+                "the state must be 1 to 1024 visible ASCII characters without spaces or line breaks"
             );
         }
         assert!(State::from_stored(&"x".repeat(1024)).is_ok());

@@ -21,7 +21,11 @@ use alloc::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use proptest::{
-    collection::vec as vec_of, option, prelude::*, sample::select, string::string_regex,
+    collection::vec as vec_of,
+    option,
+    prelude::*,
+    sample::{Index, select},
+    string::string_regex,
 };
 
 use crate::{
@@ -95,30 +99,19 @@ pub fn callback_query(parameters: Vec<(String, String)>) -> impl Strategy<Value 
     others
         .prop_flat_map(move |others| Just([parameters.clone(), others].concat()).prop_shuffle())
         .prop_flat_map(|pairs| {
-            let pairs: Vec<_> = pairs
-                .into_iter()
-                .map(|(name, value)| (percent_encoded(name), percent_encoded(value)))
-                .collect();
+            let pair = |(name, value)| (percent_encoded(name), percent_encoded(value));
+            let pairs: Vec<_> = pairs.into_iter().map(pair).collect();
             pairs
         })
-        .prop_map(|pairs| {
-            let pairs: Vec<_> =
-                pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-            pairs.join("&")
-        })
+        .prop_map(|pairs| join(pairs, "&", |(name, value)| format!("{name}={value}")))
 }
 
 /// Hostile callback queries: missing, duplicate, empty and broken parameters.
 pub fn hostile_query() -> impl Strategy<Value = String> {
     let name = select(vec!["code", "state", "error", "error_description", "c%6Fde", ""]);
     let value = prop_oneof![matching("[!-~]{0,9}"), matching(".{0,9}"), Just("%".to_string())];
-    let pair = (name, value, any::<bool>());
-    let pairs = vec_of(pair, 0..6).prop_map(|pairs| {
-        let pairs: Vec<_> = pairs
-            .into_iter()
-            .map(|(name, value, equals)| format!("{name}{}{value}", if equals { "=" } else { "" }))
-            .collect();
-        pairs.join("&")
+    let pairs = vec_of((name, select(vec!["=", ""]), value), 0..6).prop_map(|pairs| {
+        join(pairs, "&", |(name, equals, value)| format!("{name}{equals}{value}"))
     });
     prop_oneof![pairs, matching(".{0,64}")]
 }
@@ -261,24 +254,21 @@ fn hostile_body(words: Vec<String>) -> impl Strategy<Value = Vec<u8>> {
     ];
     let member = (select(names), value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
     let object = vec_of(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(",")));
-    let broken = (object.clone(), any::<proptest::sample::Index>(), any::<u8>()).prop_map(
+    let changed = (object.clone(), any::<Index>(), option::of(any::<u8>())).prop_map(
         |(object, index, byte)| {
             let mut bytes = object.into_bytes();
             let at = index.index(bytes.len());
-            bytes.get_mut(at).into_iter().for_each(|target| *target = byte);
+            // Overwrites a byte, or truncates the body.
+            match byte {
+                Some(byte) => bytes.get_mut(at).into_iter().for_each(|target| *target = byte),
+                None => bytes.truncate(at),
+            }
             bytes
         },
     );
-    let truncated =
-        (object.clone(), any::<proptest::sample::Index>()).prop_map(|(object, index)| {
-            let mut bytes = object.into_bytes();
-            bytes.truncate(index.index(bytes.len()));
-            bytes
-        });
     prop_oneof![
         4 => object.prop_map(String::into_bytes),
-        1 => broken,
-        1 => truncated,
+        2 => changed,
         1 => vec_of(any::<u8>(), 0..64),
         1 => Just("[".repeat(4096).into_bytes()),
     ]
@@ -304,21 +294,15 @@ fn json_object(members: Vec<Member>) -> BoxedStrategy<String> {
     let unknown = (matching("[x-z]{1,4}"), json_value());
     let unknown = vec_of(unknown.prop_map(|(name, value)| (name, Just(value).boxed())), 0..3);
     unknown
-        .prop_flat_map(move |unknown| {
-            Just([members.clone(), unknown].concat()).prop_shuffle().prop_flat_map(|members| {
-                let members: Vec<_> = members
-                    .into_iter()
-                    .map(|(name, value)| (space(), json_string(name), space(), value, space()))
-                    .collect();
-                members
-            })
+        .prop_flat_map(move |unknown| Just([members.clone(), unknown].concat()).prop_shuffle())
+        .prop_flat_map(|members| {
+            let member = |(name, value)| (space(), json_string(name), space(), value);
+            let members: Vec<_> = members.into_iter().map(member).collect();
+            members
         })
         .prop_map(|members| {
-            let members: Vec<_> = members
-                .into_iter()
-                .map(|(a, name, b, value, c)| format!("{a}{name}{b}:{c}{value}{b}"))
-                .collect();
-            format!("{{{}}}", members.join(","))
+            let member = |(a, name, b, value)| format!("{a}{name}{b}:{a}{value}{b}");
+            format!("{{{}}}", join(members, ",", member))
         })
         .boxed()
 }
@@ -365,16 +349,18 @@ fn percent_encoded(text: String) -> BoxedStrategy<String> {
     vec_of(any::<bool>(), text.len())
         .prop_map(move |encoded| {
             let bytes = text.bytes().zip(&encoded);
-            let bytes = bytes.map(|(byte, encoded)| {
-                if *encoded || !byte.is_ascii_alphanumeric() {
-                    format!("%{byte:02X}")
-                } else {
-                    char::from(byte).to_string()
-                }
-            });
-            bytes.collect()
+            let byte = |(byte, encoded): (u8, &bool)| match byte {
+                _ if !encoded && byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            };
+            bytes.map(byte).collect()
         })
         .boxed()
+}
+
+fn join<T>(parts: Vec<T>, separator: &str, text: impl Fn(T) -> String) -> String {
+    let texts: Vec<_> = parts.into_iter().map(text).collect();
+    texts.join(separator)
 }
 
 fn space() -> BoxedStrategy<String> {

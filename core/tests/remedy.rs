@@ -1,10 +1,11 @@
 //! The table of remedies in the documentation matches the code.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, error::Error as _, sync::Arc, time::Duration};
 
 use dropbox_sign_oauth::{
     App, AuthorizationCode, CallError, CallbackError, Error, Failure, Operation, PlainHttp, Remedy,
-    Replay, State, Token, UnixTime, session::SessionError,
+    Replay, State, Token, UnixTime, json_body,
+    session::{SendError, SessionError},
 };
 use http::{Response, Uri};
 
@@ -107,11 +108,45 @@ fn the_documented_remedies_are_those_of_the_code() {
     ];
     let expected: BTreeSet<String> =
         rows.iter().map(|(error, remedy)| format!("| {error} | `{}` |", name(*remedy))).collect();
-    let documented: BTreeSet<String> = include_str!("../src/remedy.rs")
+    let documented: BTreeSet<String> = include_str!("../src/remedy.md")
         .lines()
-        .filter_map(|line| line.strip_prefix("/// "))
         .filter(|line| line.starts_with("| `") && !line.starts_with("| `CallError::Answered`"))
         .map(String::from)
         .collect();
     assert_eq!(documented, expected);
+}
+
+#[test]
+fn session_errors_keep_the_remedy_and_the_source_of_their_cause() {
+    let response = Response::builder().status(429).header("retry-after", "7").body("").unwrap();
+    let answered = || CallError::Answered(json_body(&response, &[]).unwrap_err());
+    let failure = || CallError::NotSent(Failure::connect("refused"));
+    let refresh = |cause| {
+        let until = UnixTime::from_secs(1_700_000_000);
+        SessionError::RefreshFailed { until, cause: Some(Arc::new(cause)), rejections: 0 }
+    };
+    for (error, shown, source, after) in [
+        (
+            SendError::from(refresh(answered())),
+            "refreshing the access token failed; the next attempt starts at 1700000000 (Unix time)",
+            "the request was rate-limited: 429 Too Many Requests",
+            7,
+        ),
+        (
+            SendError::from(SessionError::Store(Arc::from(Box::from("down")))),
+            "the store of the session failed",
+            "down",
+            30,
+        ),
+        (
+            SendError::Send(failure()),
+            "the request was not sent: connecting to the server failed",
+            "refused",
+            30,
+        ),
+    ] {
+        assert_eq!(error.to_string(), shown);
+        assert_eq!(error.source().unwrap().to_string(), source);
+        assert_eq!(error.remedy(), Remedy::Retry { after: Duration::from_secs(after) });
+    }
 }

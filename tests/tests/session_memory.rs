@@ -4,14 +4,11 @@
 //! figures.
 #![cfg(target_os = "linux")]
 
-use std::{convert::Infallible, fs};
+use std::{fs, sync::Arc};
 
-use dropbox_sign_oauth::{
-    App,
-    session::{Outcome, Record},
-};
+use dropbox_sign_oauth::{App, session::Record};
 use dropbox_sign_oauth_hyper as hyper;
-use dropbox_sign_oauth_ureq as ureq;
+use dropbox_sign_oauth_ureq::{self as ureq, MemoryStore, Store as _};
 use tokio::runtime;
 
 const SESSIONS: usize = 100_000;
@@ -19,55 +16,23 @@ const SESSIONS: usize = 100_000;
 /// The limit for one session: 1.3 KiB.
 const MAX_BYTES: usize = 1331;
 
-/// A store with one record for all keys, so that only the sessions are measured.
-struct OneRecord(Record);
-
-impl OneRecord {
-    fn new() -> Self {
-        // This token is as long as the vendor's tokens.
-        let token = "NWNiOTMxOGFkOGVjMDhhNTAxZN2NkNjgxMjMwOWJiYTEzZTBmZGUzMjMThhMzYyMzc=";
-        let text = format!(
-            r#"{{"format":2,"version":9,"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"due","at":4000000000,"claim":null,"failures":0,"rejections":0,"access_token":"{token}","refresh_token":"{token}","expires_at":5000000000}}"#
-        );
-        Self(Record::from_json(&text).unwrap())
+/// Returns a store with a record for each session, so that only the sessions are measured.
+fn store() -> Arc<MemoryStore> {
+    // This token is as long as the vendor's tokens.
+    let token = "NWNiOTMxOGFkOGVjMDhhNTAxZN2NkNjgxMjMwOWJiYTEzZTBmZGUzMjMThhMzYyMzc=";
+    let text = format!(
+        r#"{{"format":2,"version":9,"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"due","at":4000000000,"claim":null,"failures":0,"rejections":0,"access_token":"{token}","refresh_token":"{token}","expires_at":5000000000}}"#
+    );
+    let record = Record::from_json(&text).unwrap();
+    let store = MemoryStore::default();
+    for number in 0..=SESSIONS {
+        let Ok(_) = store.compare_and_swap(&key(number), None, &record);
     }
+    Arc::new(store)
 }
 
-impl ureq::Store for OneRecord {
-    type Error = Infallible;
-
-    fn load(&self, _: &str) -> Result<Option<Record>, Infallible> {
-        Ok(Some(self.0.clone()))
-    }
-
-    fn compare_and_swap(&self, _: &str, _: Option<u64>, _: &Record) -> Result<Outcome, Infallible> {
-        Ok(Outcome::Stored)
-    }
-
-    fn remove(&self, _: &str) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-impl hyper::Store for OneRecord {
-    type Error = Infallible;
-
-    async fn load(&self, key: &str) -> Result<Option<Record>, Infallible> {
-        ureq::Store::load(self, key)
-    }
-
-    async fn compare_and_swap(
-        &self,
-        _: &str,
-        _: Option<u64>,
-        _: &Record,
-    ) -> Result<Outcome, Infallible> {
-        Ok(Outcome::Stored)
-    }
-
-    async fn remove(&self, _: &str) -> Result<(), Infallible> {
-        Ok(())
-    }
+fn key(number: usize) -> String {
+    format!("user-{number}")
 }
 
 /// Returns the resident memory of this process, in bytes.
@@ -78,46 +43,35 @@ fn resident() -> usize {
     kib.parse::<usize>().unwrap() * 1024
 }
 
-fn assert_small(adapter: &str, before: usize) {
+/// Opens all sessions, measures them, and returns them.
+fn check<S>(adapter: &str, open: impl Fn(&str) -> S) -> Vec<S> {
+    let mut held = Vec::with_capacity(SESSIONS + 1);
+    held.push(open(&key(SESSIONS)));
+    let before = resident();
+    held.extend((0..SESSIONS).map(|number| open(&key(number))));
     let each = resident().saturating_sub(before) / SESSIONS;
     println!("{adapter}: {each} bytes for each of {SESSIONS} sessions");
     assert!(each <= MAX_BYTES, "{adapter}: {each} bytes");
+    held
 }
 
 #[test]
 fn a_session_takes_less_than_the_limit() {
     let app = App::new("client-id", "client-secret").unwrap();
-    let key = |number: usize| format!("user-{number}");
-
-    // The sessions of both adapters are kept, so that the second cannot reuse the memory of the
-    // first.
-    let hyper_sessions =
-        hyper::Sessions::new(app.clone(), hyper::Transport::new().unwrap(), OneRecord::new());
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let held_hyper = runtime.unwrap().block_on(async {
-        let first = hyper_sessions.get("first");
-        first.access_token().await.unwrap();
-        let before = resident();
-        let mut held = Vec::with_capacity(SESSIONS);
-        for number in 0..SESSIONS {
-            let session = hyper_sessions.get(&key(number));
-            session.access_token().await.unwrap();
-            held.push(session);
-        }
-        assert_small("hyper", before);
-        held
+    let store = store();
+    let transport = hyper::Transport::new().unwrap();
+    let sessions = hyper::Sessions::new(app.clone(), transport, Arc::clone(&store));
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Both are kept, so that the second cannot reuse the memory of the first.
+    let _held = check("hyper", |key| {
+        let session = sessions.get(key);
+        runtime.block_on(session.access_token()).unwrap();
+        session
     });
-
-    let ureq_sessions = ureq::Sessions::new(app, ureq::Transport::new().unwrap(), OneRecord::new());
-    ureq_sessions.get("first").access_token().unwrap();
-    let before = resident();
-    let held_ureq: Vec<_> = (0..SESSIONS)
-        .map(|number| {
-            let session = ureq_sessions.get(&key(number));
-            session.access_token().unwrap();
-            session
-        })
-        .collect();
-    assert_small("ureq", before);
-    drop((held_hyper, held_ureq));
+    let sessions = ureq::Sessions::new(app, ureq::Transport::new().unwrap(), store);
+    let _held = check("ureq", |key| {
+        let session = sessions.get(key);
+        session.access_token().unwrap();
+        session
+    });
 }

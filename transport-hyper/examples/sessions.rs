@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("sessions-{}", std::process::id()));
     let transport = Transport::new()?;
     let store = Blocking::new(FileStore::open(&folder)?);
-    let sessions = Sessions::new(app.clone(), transport.clone(), store);
+    let sessions = Sessions::new(app.clone(), transport, store);
 
     // Each user authorizes once.
     for user in ["user-17", "user-42"] {
@@ -24,8 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // In production, the user's browser returns with the code.
         let query = format!("code={}&state={}", sandbox.issue_code(&state), state.as_str());
         let code = app.callback(&query, &state)?;
-        let tokens = transport.send(app.generate(code)).await?;
-        sessions.get(user).begin(tokens).await?;
+        sessions.get(user).exchange(code).await?;
     }
 
     // Any task, and any process that opens the folder, can use the sessions.

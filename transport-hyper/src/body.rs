@@ -41,13 +41,28 @@ pub struct RequestBody {
     is_copy: bool,
 }
 
+/// The connection that a request is sent on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Use {
+    /// It was opened for this request.
+    New = 1,
+    /// It has carried other requests.
+    Reused,
+    /// It was opened ahead, for a code.
+    Ahead,
+}
+
 #[derive(Debug, Default)]
-struct Gate(AtomicU8);
+struct Gate {
+    state: AtomicU8,
+    /// A [`Use`], or zero.
+    connection: AtomicU8,
+}
 
 impl Gate {
     /// Changes the state to `to` if it is one of `from`.
     fn pass(&self, from: &[u8], to: u8) -> bool {
-        self.0
+        self.state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
                 from.contains(&state).then_some(to)
             })
@@ -82,6 +97,11 @@ impl RequestBody {
     /// Records that a client which reports what it sends has the request.
     pub(crate) fn hold(&self) {
         self.gate.pass(&[WAITING], HELD);
+    }
+
+    /// Records which connection the request is sent on.
+    pub(crate) fn note_use(&self, connection: Use) {
+        self.gate.connection.store(connection as u8, Ordering::Relaxed);
     }
 
     /// Records that the head may be sent before the body is read.
@@ -125,10 +145,16 @@ impl RequestBody {
 }
 
 impl Witness {
+    /// The connection that the request was sent on, if it is known.
+    pub(crate) fn connection(&self) -> Option<&'static str> {
+        let used = self.gate.connection.load(Ordering::Relaxed);
+        ["new", "reused", "ahead"].get(usize::from(used).checked_sub(1)?).copied()
+    }
+
     /// Closes the body of a call that failed. Returns whether the request has provably not been
     /// sent.
     pub(crate) fn close(&self) -> bool {
-        match self.gate.0.swap(CLOSED, Ordering::AcqRel) {
+        match self.gate.state.swap(CLOSED, Ordering::AcqRel) {
             WAITING => !self.empty,
             state => state == HELD,
         }

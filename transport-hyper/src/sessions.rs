@@ -1,28 +1,29 @@
-//! Sessions: runs the core's state machine with a transport, a store and the system clock.
+//! Sessions: runs the core's state machine with a transport, a store and a clock.
 
 use std::{
     error::Error as StdError,
     fmt,
     future::{Future, poll_fn},
+    panic::resume_unwind,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
 use dropbox_sign_oauth::{
-    App, CallError, Failure, Operation, Replay, Token, TokenResponse, TokenSet, UnixTime,
-    rejects_access_token,
+    App, AuthorizationCode, CallError, Failure, Operation, Replay, Token, TokenResponse, TokenSet,
+    UnixTime, rejects_access_token,
     session::{
         Attempts, Background, Job, JobId, SendError, Session as Machine, SessionError,
         SessionPolicy, Step,
     },
 };
-use dropbox_sign_oauth_store::{Entropy, Live, SessionOptions};
+use dropbox_sign_oauth_store::{AsyncStore as Store, Live, SessionOptions, State};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{
-    sync::{Notify, futures::Notified},
+    sync::{Notify, OnceCell, futures::Notified},
     task::JoinHandle,
     time::timeout,
 };
@@ -31,13 +32,13 @@ use tower_service::Service;
 use crate::{
     body::RequestBody,
     client::Client,
-    store::{self, AnyStore, Store, catch_panic},
+    store::{self, AnyStore, catch_panic},
     transport::Transport,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// The limit of one sleep, after which the system clock is read again: it may have been set.
+/// The limit of one sleep, after which the clock is read again: it may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// The sessions of a program's users, by key. A session keeps the tokens of one user valid.
@@ -54,12 +55,11 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
 /// let transport = Transport::new()?;
 /// let store = Blocking::new(FileStore::open("sessions")?);
-/// let sessions = Sessions::new(app.clone(), transport.clone(), store);
+/// let sessions = Sessions::new(app.clone(), transport, store);
 ///
 /// // When the user has authorized:
 /// let session = sessions.get("user-17");
-/// let tokens = transport.send(app.generate(app.callback(query, state)?)).await?;
-/// session.begin(tokens).await?;
+/// session.exchange(app.callback(query, state)?).await?;
 ///
 /// // From then on, also after a restart:
 /// let account = session.send(|token| app.account(token)).await?;
@@ -96,20 +96,10 @@ struct Shared<S> {
     live: Live<Entry>,
 }
 
-/// The state of one session in memory.
-struct Entry {
-    key: Arc<str>,
-    state: Mutex<State>,
-    /// Notified after each change of the state.
-    changed: Notify,
-}
+type Entry = dropbox_sign_oauth_store::Entry<Notify, OnceCell<Exchanged>>;
 
-struct State {
-    machine: Machine,
-    entropy: Entropy,
-    /// Whether a task is waiting until the next background job is due.
-    is_waiting: bool,
-}
+/// The outcome of a code exchange, which several callers may wait for.
+type Exchanged = Result<(), Arc<SendError<CallError>>>;
 
 impl<S> Sessions<S> {
     /// Returns the sessions in `store`, with default options. The store may be empty.
@@ -129,23 +119,16 @@ impl<S> Sessions<S> {
             transport,
             store: Box::new(store),
             policy: Arc::new(options.policy),
-            options,
             live: Live::new(options.idle_limit),
+            options,
         }))
     }
 
     /// Returns the session of `key`, which need not be stored yet. Does not call the store.
     #[must_use]
     pub fn get(&self, key: &str) -> Session<S> {
-        let new = |key| Entry {
-            key,
-            state: Mutex::new(State {
-                machine: Machine::new(self.0.app.clone(), Arc::clone(&self.0.policy)),
-                entropy: Entropy::new(),
-                is_waiting: false,
-            }),
-            changed: Notify::new(),
-        };
+        let (app, clock) = (self.0.app.clone(), self.0.options.clock.clone());
+        let new = |key| Entry::new(key, app, &self.0.policy, clock, Notify::notify_waiters);
         Session { shared: Arc::clone(&self.0), entry: self.0.live.get(key, new) }
     }
 }
@@ -161,7 +144,7 @@ impl<S> Session<S> {
     /// it. Does nothing if the token is not the current one, or was refreshed less than a minute
     /// ago. [`send`](Self::send) and [`send_request`](Self::send_request) call this themselves.
     pub fn mark_rejected(&self, access_token: &Token) {
-        self.entry.change(|machine, _| machine.handle_rejection(UnixTime::now(), access_token));
+        self.entry.change(|machine, now, _| machine.handle_rejection(now, access_token));
     }
 
     /// Returns whether the user must authorize, as far as this process knows: the session was
@@ -192,7 +175,7 @@ where
     /// [`SessionError::Store`] if tokens are not stored within
     /// [`flush_timeout`](SessionOptions::flush_timeout). If the program ends then, they are lost.
     pub async fn flush(&self) -> Result<(), SessionError> {
-        let deadline = UnixTime::now().saturating_add(self.0.options.flush_timeout);
+        let deadline = self.0.options.clock.now().saturating_add(self.0.options.flush_timeout);
         let mut flushed = Ok(());
         for entry in self.0.live.values() {
             let shared = Arc::clone(&self.0);
@@ -217,12 +200,52 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
 {
-    /// Begins or restarts the session with the response to a code exchange.
+    /// Exchanges a code for tokens, and begins or restarts the session with them.
+    ///
+    /// A browser may request a callback twice, for example because the user reloads a slow page,
+    /// but a code can be exchanged once. If the session has exchanged a code of the same login (the
+    /// same [`state`](AuthorizationCode::state)), or is doing so, this returns the outcome of that
+    /// exchange instead. The last four logins are remembered, in this process.
+    ///
+    /// The exchange runs in its own task, which continues if the caller is dropped. Web frameworks
+    /// drop a handler whose client disconnects, and the new tokens would be lost.
+    ///
+    /// # Errors
+    /// [`SendError::Send`] with the error of [`Transport::send`], or [`SendError::Session`] with
+    /// that of [`begin`](Self::begin).
+    pub async fn exchange(&self, code: AuthorizationCode) -> Result<(), Arc<SendError<CallError>>> {
+        let exchanged = self.entry.exchanges.get(code.state());
+        let session = self.clone();
+        let task = tokio::spawn(async move {
+            let exchange = async || session.exchange_now(code).await.map_err(Arc::new);
+            exchanged.get_or_init(exchange).await.clone()
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => Err(Arc::new(SessionError::ShutDown.into())),
+        }
+    }
+
+    async fn exchange_now(&self, code: AuthorizationCode) -> Result<(), SendError<CallError>> {
+        let tokens = self.call(self.shared.app.generate(code)).await.map_err(SendError::Send)?;
+        Ok(self.begin(tokens).await?)
+    }
+
+    async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, CallError> {
+        match self.shared.options.retry {
+            Some(retry) => self.shared.transport.send_with_retry(operation, retry).await,
+            None => self.shared.transport.send(operation).await,
+        }
+    }
+
+    /// Begins or restarts the session with the response to a code exchange. Prefer
+    /// [`exchange`](Self::exchange), which sends it as well.
     ///
     /// # Errors
     /// The same as [`replace_tokens`](Self::replace_tokens).
     pub async fn begin(&self, response: TokenResponse) -> Result<(), SessionError> {
-        let tokens = TokenSet::new(response, UnixTime::now());
+        let tokens = TokenSet::new(response, self.entry.now());
         self.replace_tokens(tokens).await
     }
 
@@ -232,9 +255,8 @@ where
     /// [`SessionError::Store`] if the store failed. The tokens are kept in memory, and storing them
     /// is retried in the background.
     pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
-        self.entry
-            .change(|machine, entropy| machine.replace_tokens(UnixTime::now(), entropy, tokens));
-        self.drive(Machine::poll_stored).await
+        self.entry.change(|machine, now, entropy| machine.replace_tokens(now, entropy, tokens));
+        self.drive(State::next_job, Machine::poll_stored).await
     }
 
     /// Returns a valid access token. Waits for a refresh only if there is no valid token. Call this
@@ -243,7 +265,7 @@ where
     /// # Errors
     /// [`SessionError`] tells whether the user must authorize again, or when to retry.
     pub async fn access_token(&self) -> Result<Token, SessionError> {
-        self.drive(Machine::poll).await
+        self.drive(State::next_job, Machine::poll).await
     }
 
     /// Sets the `Authorization` header of a request, with a valid access token.
@@ -264,15 +286,7 @@ where
         &self,
         operation: impl Fn(&Token) -> O,
     ) -> Result<O::Output, SendError<CallError>> {
-        let attempt = |token: &Token| {
-            let (operation, shared) = (operation(token), &self.shared);
-            async move {
-                match shared.options.retry {
-                    Some(retry) => shared.transport.send_with_retry(operation, retry).await,
-                    None => shared.transport.send(operation).await,
-                }
-            }
-        };
+        let attempt = |token: &Token| self.call(operation(token));
         let is_rejected = |outcome: &Result<_, CallError>| match outcome {
             Ok(_) => false,
             Err(error) => error.rejects_access_token(),
@@ -309,8 +323,8 @@ where
     /// [`SessionError::Store`] if the store failed. Removing the record is retried in the
     /// background.
     pub async fn end(&self) -> Result<(), SessionError> {
-        self.entry.change(|machine, _| machine.end());
-        self.drive(Machine::poll_stored).await
+        self.entry.change(|machine, _, _| machine.end());
+        self.drive(State::next_job, Machine::poll_stored).await
     }
 
     /// Waits until the new tokens of this session are stored or superseded.
@@ -319,35 +333,16 @@ where
     /// The same as [`Sessions::flush`].
     pub async fn flush(&self) -> Result<(), SessionError> {
         let limit = self.shared.options.flush_timeout;
-        self.flush_until(UnixTime::now().saturating_add(limit)).await
+        self.flush_until(self.entry.now().saturating_add(limit)).await
     }
 
     async fn flush_until(&self, deadline: UnixTime) -> Result<(), SessionError> {
-        loop {
-            let changed = self.entry.changed.notified();
-            let (job, step, stored) = {
-                let (mut state, now) = (self.entry.state(), UnixTime::now());
-                let step = state.machine.poll_flushed(now);
-                let stored = state.machine.poll_stored(now);
-                // A runtime that shut down may have canceled the task of this job.
-                let job = match state.background(now) {
-                    Background::Job(job) => Some(job),
-                    Background::Wait(_) | Background::Idle => None,
-                };
-                (job, step, stored)
-            };
-            let task = job.map(|job| self.start(job));
-            match (step, stored) {
-                (Step::Ready(()), _) => return Ok(()),
-                (_, Step::Fail(error)) if deadline <= UnixTime::now() => return Err(error),
-                _ if deadline <= UnixTime::now() => {
-                    let error = "the tokens were not stored before the timeout";
-                    return Err(SessionError::Store(BoxError::from(error).into()));
-                }
-                (Step::Wait(until), _) => wait(until.min(deadline), changed, task).await?,
-                (Step::Fail(_), _) => wait(deadline, changed, task).await?,
-            }
-        }
+        // A runtime that shut down may have canceled the task of this job.
+        let next = |state: &mut State, now| match state.background(now) {
+            Background::Job(job) => Some(job),
+            Background::Wait(_) | Background::Idle => None,
+        };
+        self.drive(next, |machine, now| machine.poll_flushed(now, deadline)).await
     }
 
     /// Runs `attempt` with an access token. If the server rejects the token, runs it once more with
@@ -374,24 +369,25 @@ where
         }
     }
 
-    /// Starts the machine's jobs until `poll` returns a result or an error.
+    /// Starts the jobs that `next` returns until `poll` returns a result or an error.
     async fn drive<T>(
         &self,
+        next: impl Fn(&mut State, UnixTime) -> Option<Job>,
         poll: impl Fn(&Machine, UnixTime) -> Step<T>,
     ) -> Result<T, SessionError> {
         loop {
             // Created before the machine is polled, so that no notification is missed.
             let changed = self.entry.changed.notified();
             let (job, step) = {
-                let (mut state, now) = (self.entry.state(), UnixTime::now());
-                let job = state.next_job(now);
+                let (mut state, now) = (self.entry.state(), self.entry.now());
+                let job = next(&mut state, now);
                 (job, poll(&state.machine, now))
             };
             let task = job.map(|job| self.start(job));
             match step {
                 Step::Ready(ready) => return Ok(ready),
                 Step::Fail(error) => return Err(error),
-                Step::Wait(until) => wait(until, changed, task).await?,
+                Step::Wait(until) => wait(&self.entry, until, changed, task).await?,
             }
         }
     }
@@ -418,20 +414,22 @@ where
         loop {
             let changed = self.entry.changed.notified();
             let until = {
-                let (mut state, now) = (self.entry.state(), UnixTime::now());
+                let (mut state, now) = (self.entry.state(), self.entry.now());
                 match state.background(now) {
                     Background::Job(job) => return Some(job),
                     Background::Idle => return None,
-                    Background::Wait(_) if waiting.is_none() && state.is_waiting => return None,
+                    Background::Wait(_) if waiting.is_none() && state.wakes_at.is_some() => {
+                        return None;
+                    }
                     Background::Wait(until) => {
-                        state.is_waiting = true;
+                        state.wakes_at = Some(until);
                         until
                     }
                 }
             };
             waiting.get_or_insert_with(|| WaitingTask(&self.entry));
             // This cannot fail: no other task is awaited.
-            let _ = wait(until, changed, None).await;
+            let _ = wait(&self.entry, until, changed, None).await;
         }
     }
 
@@ -441,16 +439,16 @@ where
         match job {
             Job::Load(load) => {
                 let outcome = store::call(limit, store.load(key)).await;
-                entry.change(|machine, _| machine.handle_load(UnixTime::now(), load, outcome));
+                entry.change(|machine, now, _| machine.handle_load(now, load, outcome));
             }
             Job::Swap(swap) => {
                 let call = store.compare_and_swap(key, swap.expected(), swap.record());
                 let outcome = store::call(limit, call).await;
-                entry.change(|machine, _| machine.handle_swap(UnixTime::now(), swap, outcome));
+                entry.change(|machine, now, _| machine.handle_swap(now, swap, outcome));
             }
             Job::Remove(remove) => {
                 let outcome = store::call(limit, store.remove(key)).await;
-                entry.change(|machine, _| machine.handle_remove(UnixTime::now(), remove, outcome));
+                entry.change(|machine, now, _| machine.handle_remove(now, remove, outcome));
             }
             Job::Refresh(refresh) => {
                 let (operation, retry) = (refresh.operation(), refresh.retry());
@@ -461,8 +459,8 @@ where
                         replay: Replay::Safe,
                     })
                 });
-                entry.change(|machine, entropy| {
-                    machine.handle_refresh(UnixTime::now(), entropy, refresh, outcome);
+                entry.change(|machine, now, entropy| {
+                    machine.handle_refresh(now, entropy, refresh, outcome);
                 });
             }
         }
@@ -474,6 +472,7 @@ where
 /// # Errors
 /// [`SessionError::ShutDown`] if the task was canceled.
 async fn wait(
+    entry: &Entry,
     until: UnixTime,
     changed: Notified<'_>,
     mut task: Option<JoinHandle<()>>,
@@ -487,35 +486,10 @@ async fn wait(
         }
         changed.as_mut().poll(cx).map(Ok)
     });
-    let time = until.saturating_since(UnixTime::now()).min(LONGEST_SLEEP);
+    let time = until.saturating_since(entry.now()).min(LONGEST_SLEEP);
     match timeout(time, woken).await {
         Ok(Err(error)) if error.is_cancelled() => Err(SessionError::ShutDown),
         _ => Ok(()),
-    }
-}
-
-impl State {
-    fn next_job(&mut self, now: UnixTime) -> Option<Job> {
-        self.machine.next_job(now, self.entropy.next_u64())
-    }
-
-    fn background(&mut self, now: UnixTime) -> Background {
-        self.machine.background(now, self.entropy.next_u64())
-    }
-}
-
-impl Entry {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The machine is consistent after each of its methods, so a poisoned lock is safe to use.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Machine, u64)) {
-        let mut state = self.state();
-        let entropy = state.entropy.next_u64();
-        change(&mut state.machine, entropy);
-        drop(state);
-        self.changed.notify_waiters();
     }
 }
 
@@ -534,16 +508,16 @@ impl ActiveJob {
 impl Drop for ActiveJob {
     fn drop(&mut self) {
         // This has no effect on a job whose outcome was handled.
-        self.entry.change(|machine, _| machine.abandon(self.job));
+        self.entry.change(|machine, _, _| machine.abandon(self.job));
     }
 }
 
-/// Resets `is_waiting` when the waiting task ends.
+/// Resets `wakes_at` when the waiting task ends.
 struct WaitingTask<'a>(&'a Entry);
 
 impl Drop for WaitingTask<'_> {
     fn drop(&mut self) {
-        self.0.state().is_waiting = false;
+        self.0.state().wakes_at = None;
     }
 }
 
@@ -570,10 +544,7 @@ impl<S> Clone for Session<S> {
 
 impl<S> fmt::Debug for Session<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("key", &self.entry.key)
-            .field("record", &self.entry.state().machine.record())
-            .finish_non_exhaustive()
+        self.entry.fmt(f)
     }
 }
 
@@ -598,6 +569,8 @@ mod tests {
         is_send(&sessions.flush());
         is_send(&session.access_token());
         is_send(&session.end());
+        let code = AuthorizationCode::new("code", dropbox_sign_oauth::State::random()).unwrap();
+        is_send(&session.exchange(code));
         is_send(&session.authorize(request.clone()));
         is_send(&session.send(|token| app.account(token)));
         let send = |_: Request<()>| ready(Ok::<_, String>(Response::new(())));

@@ -1,8 +1,7 @@
-//! Async storage for session records.
+//! Calls of stores: a blocking one on tokio's blocking pool, and any with a time limit.
 
 use std::{
     error::Error as StdError,
-    fmt,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
@@ -13,112 +12,13 @@ use std::{
 };
 
 use dropbox_sign_oauth::session::{Outcome, Record};
-use dropbox_sign_oauth_store::{self as blocking, MemoryStore};
+use dropbox_sign_oauth_store::{self as blocking, AsyncStore as Store};
 use tokio::{runtime::Handle, sync::Semaphore, task::spawn_blocking, time::timeout};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Async storage for session records.
-///
-/// This is the counterpart of the [blocking trait](dropbox_sign_oauth_store), whose documentation
-/// has the statements for PostgreSQL and Redis. [`Blocking`] turns a blocking store into an async
-/// one.
-///
-/// A call is dropped after the policy's
-/// [`store_timeout`](dropbox_sign_oauth::session::SessionPolicy::store_timeout).
-///
-/// ```
-/// use dropbox_sign_oauth_hyper::{Store, session::{Record, Outcome}};
-///
-/// # struct Client;
-/// # type ClientError = std::io::Error;
-/// # impl Client {
-/// #     async fn row(&self, _: &str, _: &str) -> Result<Option<String>, ClientError> { Ok(None) }
-/// #     async fn swap(&self, _: &str, _: Option<u64>, _: u64, _: &str) -> Result<u64, ClientError> { Ok(0) }
-/// #     async fn delete(&self, _: &str) -> Result<(), ClientError> { Ok(()) }
-/// # }
-/// /// A table with the sessions of all users.
-/// struct Table {
-///     client: Client,
-/// }
-///
-/// impl Store for Table {
-///     type Error = Box<dyn std::error::Error + Send + Sync>;
-///
-///     async fn load(&self, key: &str) -> Result<Option<Record>, Self::Error> {
-///         let text = self.client.row("SELECT …", key).await?;
-///         Ok(text.as_deref().map(Record::from_json).transpose()?)
-///     }
-///
-///     async fn compare_and_swap(
-///         &self,
-///         key: &str,
-///         expected: Option<u64>,
-///         new: &Record,
-///     ) -> Result<Outcome, Self::Error> {
-///         let text = new.to_exposed_json();
-///         // INSERT … if `expected` is `None`, else UPDATE … WHERE version = expected
-///         let rows = self.client.swap(key, expected, new.version(), &text).await?;
-///         Ok(if rows == 1 { Outcome::Stored } else { Outcome::Conflict })
-///     }
-///
-///     async fn remove(&self, key: &str) -> Result<(), Self::Error> {
-///         Ok(self.client.delete(key).await?)
-///     }
-/// }
-/// ```
-pub trait Store: Send + Sync + 'static {
-    /// The error of a failed call.
-    type Error: Into<Box<dyn StdError + Send + Sync>>;
-
-    /// Returns the record stored under `key`, if there is one.
-    ///
-    /// # Errors
-    /// If the record cannot be read, or if [`Record::from_json`] rejects it. The method must not
-    /// change the stored text.
-    fn load(&self, key: &str) -> impl Future<Output = Result<Option<Record>, Self::Error>> + Send;
-
-    /// Stores `new` under `key` if the stored record has the version `expected`, or if there is no
-    /// record and `expected` is `None`. Otherwise changes nothing and returns
-    /// [`Outcome::Conflict`].
-    ///
-    /// # Errors
-    /// If it is not known whether the record was stored. The session then loads the record to find
-    /// out.
-    fn compare_and_swap(
-        &self,
-        key: &str,
-        expected: Option<u64>,
-        new: &Record,
-    ) -> impl Future<Output = Result<Outcome, Self::Error>> + Send;
-
-    /// Removes the record stored under `key`, if there is one, regardless of its version.
-    ///
-    /// # Errors
-    /// If it is not known whether the record was removed.
-    fn remove(&self, key: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
-}
-
-impl<S: Store> Store for Arc<S> {
-    type Error = S::Error;
-
-    async fn load(&self, key: &str) -> Result<Option<Record>, S::Error> {
-        (**self).load(key).await
-    }
-
-    async fn compare_and_swap(
-        &self,
-        key: &str,
-        expected: Option<u64>,
-        new: &Record,
-    ) -> Result<Outcome, S::Error> {
-        (**self).compare_and_swap(key, expected, new).await
-    }
-
-    async fn remove(&self, key: &str) -> Result<(), S::Error> {
-        (**self).remove(key).await
-    }
-}
+const PANICKED: &str = "the call panicked";
+const SHUT_DOWN: &str = "the runtime is shutting down";
 
 /// An async store that runs a blocking one, such as a [`FileStore`](crate::FileStore), on tokio's
 /// blocking pool.
@@ -159,13 +59,13 @@ impl<S: blocking::Store + 'static> Blocking<S> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
         let running = spawn_blocking(move || {
             let _permit = permit;
-            let store = guard.0.as_ref().ok_or(RuntimeShutDown)?;
+            let store = guard.0.as_ref().ok_or(SHUT_DOWN)?;
             call(store).map_err(Into::into)
         });
         match running.await {
             Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => Err(Panicked.into()),
-            Err(_) => Err(RuntimeShutDown.into()),
+            Err(error) if error.is_panic() => Err(PANICKED.into()),
+            Err(_) => Err(SHUT_DOWN.into()),
         }
     }
 }
@@ -205,28 +105,6 @@ impl<S: blocking::Store + 'static> Store for Blocking<S> {
     async fn remove(&self, key: &str) -> Result<(), BoxError> {
         let key = key.to_owned();
         self.run(move |store| store.remove(&key)).await
-    }
-}
-
-/// Runs on the caller's thread, because the calls are short.
-impl Store for MemoryStore {
-    type Error = <Self as blocking::Store>::Error;
-
-    async fn load(&self, key: &str) -> Result<Option<Record>, Self::Error> {
-        blocking::Store::load(self, key)
-    }
-
-    async fn compare_and_swap(
-        &self,
-        key: &str,
-        expected: Option<u64>,
-        new: &Record,
-    ) -> Result<Outcome, Self::Error> {
-        blocking::Store::compare_and_swap(self, key, expected, new)
-    }
-
-    async fn remove(&self, key: &str) -> Result<(), Self::Error> {
-        blocking::Store::remove(self, key)
     }
 }
 
@@ -271,50 +149,16 @@ pub(crate) async fn call<T>(limit: Duration, call: BoxFuture<'_, T>) -> Result<T
     match timeout(limit, catch_panic(call)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(panicked)) => Err(panicked.into()),
-        Err(_) => Err(StoreTimedOut(limit).into()),
+        Err(_) => Err(format!("the store did not respond within {limit:?}").into()),
     }
 }
 
 /// Awaits a future and converts a panic into an error.
-pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, &'static str> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        polled.map_or(Poll::Ready(Err(Panicked)), |polled| polled.map(Ok))
+        polled.map_or(Poll::Ready(Err(PANICKED)), |polled| polled.map(Ok))
     })
     .await
 }
-
-#[derive(Debug)]
-struct StoreTimedOut(Duration);
-
-impl fmt::Display for StoreTimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store did not respond within {:?}", self.0)
-    }
-}
-
-impl StdError for StoreTimedOut {}
-
-/// The error if a store or a transport panics.
-#[derive(Debug)]
-pub(crate) struct Panicked;
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call panicked")
-    }
-}
-
-impl StdError for Panicked {}
-
-#[derive(Debug)]
-struct RuntimeShutDown;
-
-impl fmt::Display for RuntimeShutDown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime is shutting down")
-    }
-}
-
-impl StdError for RuntimeShutDown {}

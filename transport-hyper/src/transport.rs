@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Buf;
 use dropbox_sign_oauth::{
-    CallError, Failure, InsecureUri, MAX_RESPONSE_HEADERS, Operation, PlainHttp, Replay,
-    ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime,
+    App, CallError, Failure, InsecureUri, MAX_RESPONSE_HEADERS, Operation, PlainHttp, Replay,
+    ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime, trace::CallSpan,
 };
 use dropbox_sign_oauth_store::Entropy;
 use http::{Request, Response};
@@ -69,6 +69,40 @@ impl<S> Transport<S> {
     }
 }
 
+impl Transport {
+    /// Starts to open a connection for the next code of `app`, and returns at once.
+    ///
+    /// A code exchange takes a third of the time if its connection is open already. Call this at
+    /// the start of a callback that has other work to do before the exchange, such as loading the
+    /// user's session:
+    ///
+    /// ```
+    /// # use dropbox_sign_oauth_hyper::{App, State, TokenResponse, Transport};
+    /// # async fn load_state(cookie: &str) -> Result<State, Box<dyn std::error::Error>> {
+    /// #     Ok(State::random())
+    /// # }
+    /// async fn callback(
+    ///     app: &App,
+    ///     transport: &Transport,
+    ///     query: &str,
+    ///     cookie: &str,
+    /// ) -> Result<TokenResponse, Box<dyn std::error::Error>> {
+    ///     transport.connect_ahead(app);
+    ///     let state = load_state(cookie).await?;
+    ///     let code = app.callback(query, &state)?;
+    ///     Ok(transport.send(app.generate(code)).await?)
+    /// }
+    /// ```
+    ///
+    /// At most two connections to a server are open ahead, however often this is called, so a
+    /// stranger who calls the callback cannot open more. Each of them is for one code. They are
+    /// closed after ten seconds, or with the last clone of the transport. An error is not reported:
+    /// the exchange opens its own connection then. Without a tokio runtime, this does nothing.
+    pub fn connect_ahead(&self, app: &App) {
+        self.service.connect_ahead(app);
+    }
+}
+
 impl<S, B> Transport<S>
 where
     S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>> + Clone,
@@ -89,14 +123,7 @@ where
         &self,
         operation: O,
     ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, O> {
-        // Cloned outside the future, which is then `Send` even if the service is not `Sync`.
-        let service = self.service.clone();
-        let limits = self.limits;
-        async move {
-            let response =
-                exchange(service, limits, operation.request(), operation.replay()).await?;
-            Ok(operation.parse(response)?)
-        }
+        self.send_with_retry(operation, RetryPolicy::default().attempts(1))
     }
 
     /// As [`send`](Self::send), with retries where they are safe: see [`Retry`].
@@ -110,6 +137,7 @@ where
         operation: O,
         policy: RetryPolicy,
     ) -> impl Future<Output = Result<O::Output, CallError>> + use<S, B, O> {
+        // Cloned outside the future, which is then `Send` even if the service is not `Sync`.
         let service = self.service.clone();
         let limits = self.limits;
         async move {
@@ -117,10 +145,16 @@ where
             let mut retry = Retry::new(operation, policy, UnixTime::now());
             let mut entropy = Entropy::new();
             loop {
-                let outcome = exchange(service.clone(), limits, retry.request(), replay).await;
+                let request = retry.request();
+                let mut span = CallSpan::new(&retry, &request);
+                let outcome = traced(&mut span, service.clone(), limits, request, replay).await;
                 match retry.handle(UnixTime::now(), entropy.next_u64(), outcome) {
-                    ControlFlow::Break(result) => return result,
+                    ControlFlow::Break(result) => {
+                        span.result(&result);
+                        return result;
+                    }
                     ControlFlow::Continue(wait) => {
+                        drop(span);
                         tokio::time::sleep(wait.delay()).await;
                         retry = wait.resume();
                     }
@@ -130,8 +164,30 @@ where
     }
 }
 
+/// Sends one request inside of its span.
+async fn traced<S, B>(
+    span: &mut CallSpan,
+    service: S,
+    limits: Limits,
+    request: Request<Vec<u8>>,
+    replay: Replay,
+) -> Result<Response<ResponseBody>, CallError>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
+{
+    let started = Instant::now();
+    let outcome = {
+        let mut exchange = pin!(exchange(span, service, limits, request, replay));
+        poll_fn(|cx| span.in_scope(|| exchange.as_mut().poll(cx))).await
+    };
+    span.response(|| started.elapsed(), &outcome);
+    outcome
+}
+
 /// Sends one request and collects the response.
 async fn exchange<S, B>(
+    span: &CallSpan,
     mut service: S,
     limits: Limits,
     mut request: Request<Vec<u8>>,
@@ -159,6 +215,7 @@ where
         service.call(request).await.map_err(Into::into)
     };
     let response = with_deadline(deadline.as_mut(), head).await;
+    span.connection(witness.connection());
     let (head, body) = response.map_err(failure)?.into_parts();
     // HTTP/1.1 has counted them, other services may not have.
     if head.headers.len() > MAX_RESPONSE_HEADERS {

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let folder = std::env::temp_dir().join(format!("sessions-{}", std::process::id()));
     let transport = Transport::new()?;
-    let sessions = Sessions::new(app.clone(), transport.clone(), FileStore::open(&folder)?);
+    let sessions = Sessions::new(app.clone(), transport, FileStore::open(&folder)?);
 
     // Each user authorizes once.
     for user in ["user-17", "user-42"] {
@@ -22,8 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // In production, the user's browser returns with the code.
         let query = format!("code={}&state={}", sandbox.issue_code(&state), state.as_str());
         let code = app.callback(&query, &state)?;
-        let tokens = transport.send(app.generate(code))?;
-        sessions.get(user).begin(tokens)?;
+        sessions.get(user).exchange(code)?;
     }
 
     // Any thread, and any process that opens the folder, can use the sessions.

@@ -16,6 +16,7 @@ use crate::{
     connect::Dialer,
     proxy::Proxies,
     resolve::{self, Lookup, TimedResolver},
+    spare::Ahead,
     tls::{TlsConnector, Trust},
     transport::{Connections, Limits, Transport},
     witness::Witness,
@@ -180,12 +181,13 @@ impl TransportBuilder {
             .output_buffer_size(OUTPUT_BUFFER)
             .build();
         let dialer = Dialer { tcp, tls: tls.clone(), plain_http: self.limits.plain_http };
-        let connector = dialer.chain(tls).chain(Witness);
+        let connector = Ahead(dialer.chain(tls)).chain(Witness);
         let resolver = TimedResolver::new(self.lookup.unwrap_or_else(|| Arc::new(resolve::system)));
         Ok(Transport {
             agent: Agent::with_parts(config, connector, resolver),
             connections: Connections::Witnessed(proxies),
             limits: self.limits,
+            spares: Arc::default(),
         })
     }
 
@@ -218,6 +220,7 @@ impl TransportBuilder {
             agent,
             connections: Connections::Foreign { proxy_from_env },
             limits: self.limits,
+            spares: Arc::default(),
         })
     }
 }

@@ -2,10 +2,9 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
-    thread,
-    time::{Duration, Instant},
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
+    sync::{Arc, mpsc},
+    time::Duration,
 };
 
 use http::Uri;
@@ -17,6 +16,8 @@ use ureq::{
         transport::NextTimeout,
     },
 };
+
+use crate::{spare, workers::Workers};
 
 /// How many addresses ureq's `ResolvedSocketAddrs` holds; it panics on one more.
 const MAX_ADDRESSES: usize = 16;
@@ -39,38 +40,7 @@ pub(crate) fn system(host: &str) -> io::Result<Vec<IpAddr>> {
 /// timeout.
 pub(crate) struct TimedResolver {
     lookup: Arc<Lookup>,
-    running: Arc<Running>,
-}
-
-/// Counts the lookups that are running.
-#[derive(Default)]
-struct Running {
-    count: Mutex<usize>,
-    ended: Condvar,
-}
-
-/// One of the [`MAX_LOOKUPS`] places, free again when it is dropped.
-struct Place(Arc<Running>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.ended.notify_one();
-    }
-}
-
-impl Running {
-    /// Waits for a free place; `None` after `timeout`.
-    fn place(self: &Arc<Self>, timeout: Duration) -> Option<Place> {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.ended.wait_timeout_while(count, timeout, |count| *count >= MAX_LOOKUPS);
-        let (mut count, result) = waited.unwrap_or_else(PoisonError::into_inner);
-        if result.timed_out() {
-            return None;
-        }
-        *count += 1;
-        Some(Place(Arc::clone(self)))
-    }
+    threads: Arc<Workers>,
 }
 
 impl fmt::Debug for TimedResolver {
@@ -95,6 +65,7 @@ impl Resolver for TimedResolver {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = match host.parse() {
             Ok(address) => vec![address],
+            Err(_) if spare::is_offered() => vec![Ipv4Addr::UNSPECIFIED.into()],
             Err(_) => self.look_up(host.to_owned(), timeout)?,
         };
         let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
@@ -111,24 +82,20 @@ impl Resolver for TimedResolver {
 
 impl TimedResolver {
     pub(crate) fn new(lookup: Arc<Lookup>) -> Self {
-        Self { lookup, running: Arc::default() }
+        Self { lookup, threads: Workers::new("resolver", MAX_LOOKUPS, Duration::ZERO) }
     }
 
     fn look_up(&self, host: String, timeout: NextTimeout) -> Result<Vec<IpAddr>, Error> {
-        let started = Instant::now();
-        let timed_out = || Error::Timeout(timeout.reason);
-        let place = self.running.place(*timeout.after).ok_or_else(timed_out)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         let lookup = Arc::clone(&self.lookup);
-        thread::Builder::new().name("resolver".into()).spawn(move || {
-            let _place = place;
-            // The receiver is gone if the call has given up.
-            drop(sender.send(lookup(&host)));
-        })?;
-        let left = timeout.after.saturating_sub(started.elapsed());
-        match receiver.recv_timeout(left) {
+        // The receiver is gone if the call has given up.
+        let task = self.threads.run(move || drop(sender.send(lookup(&host))));
+        match receiver.recv_timeout(*timeout.after) {
             Ok(addresses) => Ok(addresses?),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(timed_out()),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                self.threads.cancel(task);
+                Err(Error::Timeout(timeout.reason))
+            }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 Err(io::Error::other("the resolver panicked").into())
             }

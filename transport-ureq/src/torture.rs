@@ -90,17 +90,19 @@ fn classifies_each_failure() {
     ] {
         let peer = Peer::start([script], Some(authority.server_config(Leaf::Valid))).unwrap();
         let fuse = Fuse::default();
-        let mut builder =
-            Transport::builder().deadline(Duration::from_secs(60)).extra_root(authority.root());
-        if let Some(scheme) = proxy {
-            builder = builder.proxy(&format!("{scheme}://{}", peer.address()));
-        }
-        let transport = builder.build_with_connector(FaultyTcp(Arc::clone(&fuse)));
-        let transport = transport.unwrap();
+        // A transport for each call, so that no connection is opened ahead and uses the fuse.
+        let transport = || {
+            let mut builder =
+                Transport::builder().deadline(Duration::from_secs(60)).extra_root(authority.root());
+            if let Some(scheme) = proxy {
+                builder = builder.proxy(&format!("{scheme}://{}", peer.address()));
+            }
+            builder.build_with_connector(FaultyTcp(Arc::clone(&fuse))).unwrap()
+        };
         let base = if is_tls { peer.https() } else { peer.http() };
         let not_sent = torture(&peer, &base, |successes, operation| {
             fuse.store(successes, Ordering::SeqCst);
-            transport.send(operation)
+            transport().send(operation)
         });
         // Over plain http, the first write may send the request.
         assert_eq!(not_sent.contains(&true), is_tls, "{proxy:?}: {not_sent:?}");

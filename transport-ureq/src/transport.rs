@@ -4,13 +4,15 @@ use std::{
     fmt,
     io::{self, Read},
     ops::ControlFlow,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use dropbox_sign_oauth::{
-    CallError, Failure, InsecureUri, MAX_RESPONSE_HEAD, MAX_RESPONSE_HEADERS, Operation, PlainHttp,
-    Replay, ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime,
+    App, CallError, Failure, InsecureUri, MAX_RESPONSE_HEAD, MAX_RESPONSE_HEADERS, Operation,
+    PlainHttp, Replay, ResponseBody, ResponseCollector, Retry, RetryPolicy, UnixTime,
+    trace::CallSpan,
 };
 use dropbox_sign_oauth_store::Entropy;
 use http::{
@@ -22,7 +24,11 @@ use http::{
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody, Timeout};
 use zeroize::Zeroizing;
 
-use crate::{call, proxy::Proxies};
+use crate::{
+    call,
+    proxy::Proxies,
+    spare::{self, Spares},
+};
 
 /// How many bytes of a body are read at a time: an ordinary token response fits.
 const CHUNK: usize = 1024;
@@ -64,6 +70,7 @@ pub struct Transport {
     pub(crate) agent: Agent,
     pub(crate) connections: Connections,
     pub(crate) limits: Limits,
+    pub(crate) spares: Arc<Spares>,
 }
 
 /// Who opens the connections.
@@ -97,6 +104,12 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The time until the deadline.
+    fn left(&self) -> Duration {
+        let left = |expires: Instant| expires.saturating_duration_since(Instant::now());
+        self.expires.map_or(FOREVER, left).min(FOREVER)
+    }
+
     /// Whether a body is sent: ureq sends one with a GET if it is given one, even an empty one.
     fn has_body(&self) -> bool {
         !self.body.is_empty() || self.head.method != Method::GET
@@ -113,8 +126,7 @@ impl Transport {
     /// [`CallError::NotSent`] and [`CallError::Unknown`] if there is no complete response,
     /// [`CallError::Answered`] if the response is not a success.
     pub fn send<O: Operation>(&self, operation: O) -> Result<O::Output, CallError> {
-        let response = self.exchange(operation.request(), operation.replay())?;
-        Ok(operation.parse(response)?)
+        self.send_with_retry(operation, RetryPolicy::default().attempts(1))
     }
 
     /// Like [`send`](Self::send), with further attempts as `policy` allows where they are safe: see
@@ -131,10 +143,17 @@ impl Transport {
         let mut retry = Retry::new(operation, policy, UnixTime::now());
         let mut entropy = Entropy::new();
         loop {
-            let outcome = self.exchange(retry.request(), replay);
+            let (request, started) = (retry.request(), Instant::now());
+            let mut span = CallSpan::new(&retry, &request);
+            let outcome = span.in_scope(|| self.exchange(&span, request, replay));
+            span.response(|| started.elapsed(), &outcome);
             match retry.handle(UnixTime::now(), entropy.next_u64(), outcome) {
-                ControlFlow::Break(result) => return result,
+                ControlFlow::Break(result) => {
+                    span.result(&result);
+                    return result;
+                }
                 ControlFlow::Continue(wait) => {
+                    drop(span);
                     thread::sleep(wait.delay());
                     retry = wait.resume();
                 }
@@ -142,8 +161,37 @@ impl Transport {
         }
     }
 
+    /// Opens a connection for the next code, which saves the time that opening it takes: call this
+    /// when the user's authorization begins or the callback arrives. Does not block.
+    ///
+    /// If codes are less than ten seconds apart, connections are opened ahead without it. At most
+    /// two to a server are open. Each is used for one code, within four seconds, or is closed. If
+    /// the server has closed it, the code is sent on a new connection. A transport on the caller's
+    /// agent opens none.
+    pub fn connect_ahead(&self, app: &App) {
+        if let Connections::Witnessed(_) = self.connections {
+            self.spares.open(self, app.endpoints().token());
+        }
+    }
+
+    /// Runs a request to `uri` until it has a connection.
+    pub(crate) fn connect(&self, uri: &Uri) {
+        let proxy = self.proxy(uri);
+        if self.check_plain_http(uri, proxy.is_some()).is_err() {
+            return;
+        }
+        let mut request = Request::new(());
+        *request.uri_mut() = uri.clone();
+        let head = request.into_parts().0;
+        call::start(self.limits.connect_timeout, 0);
+        let call = Call { head, body: &[], replay: Replay::Never, proxy, expires: None };
+        // The connector takes the connection and fails.
+        let _ = self.attempt(&call, (), false);
+    }
+
     fn exchange(
         &self,
+        span: &CallSpan,
         request: Request<Vec<u8>>,
         replay: Replay,
     ) -> Result<Response<ResponseBody>, CallError> {
@@ -160,7 +208,7 @@ impl Transport {
             expires: Instant::now().checked_add(self.limits.deadline),
         };
         let response = match self.connections {
-            Connections::Witnessed(_) => self.run_witnessed(&call),
+            Connections::Witnessed(_) => self.run_witnessed(span, &call),
             Connections::Foreign { .. } => self.run_foreign(&call),
         };
         let (head, body) = response?.into_parts();
@@ -199,7 +247,7 @@ impl Transport {
         Ok(())
     }
 
-    fn run_witnessed(&self, call: &Call<'_>) -> Result<Response<Body>, CallError> {
+    fn run_witnessed(&self, span: &CallSpan, call: &Call<'_>) -> Result<Response<Body>, CallError> {
         let readable = self.limits.body_limit.saturating_mul(READABLE_PER_BODY_BYTE);
         let readable = readable.saturating_add(READABLE_BESIDE_BODY);
         call::start(self.limits.connect_timeout, readable);
@@ -211,11 +259,24 @@ impl Transport {
             }
         };
         let is_safe = call.replay == Replay::Safe;
+        let (uri, limit) = (&call.head.uri, self.limits.connect_timeout);
+        let is_ahead = !is_safe && self.spares.offer(self, uri, limit.min(call.left()));
         let mut response = attempt(is_safe);
+        spare::withdraw();
         // After the deadline, the second attempt fails at once.
         if is_safe && response.is_err() && call::get().may_be_stale() {
             call::restart(self.limits.connect_timeout);
             response = attempt(false);
+        }
+        let state = call::get();
+        let reused = state.was_sent().then_some("reused");
+        span.connection(match state.connected {
+            true if is_ahead => Some("ahead"),
+            true => Some("new"),
+            false => reused,
+        });
+        if !is_safe && response.is_ok() {
+            self.spares.responded(uri);
         }
         response.map_err(|error| self.failure(error, call::get().was_sent(), call.replay))
     }
@@ -248,9 +309,6 @@ impl Transport {
             let length = HeaderValue::from(call.body.len());
             request.headers_mut().insert(CONTENT_LENGTH, length);
         }
-        let left = call
-            .expires
-            .map_or(FOREVER, |expires| expires.saturating_duration_since(Instant::now()));
         let connect_timeout = self.limits.connect_timeout.min(FOREVER);
         let mut config = self
             .agent
@@ -260,7 +318,7 @@ impl Transport {
             .accept_encoding("")
             .max_response_header_size(MAX_RESPONSE_HEAD)
             .proxy(call.proxy.cloned())
-            .timeout_global(Some(left.min(FOREVER)))
+            .timeout_global(Some(call.left()))
             .timeout_resolve(Some(connect_timeout))
             .timeout_connect(Some(connect_timeout));
         if !reuse {

@@ -1,68 +1,69 @@
-//! The server. It supports only the HTTP that the clients need, so that the clients dominate the
-//! time.
+//! The server.
 
-use std::{io, net::Ipv4Addr, net::SocketAddr, sync::mpsc, thread, time::Duration};
+use std::{io, net::Ipv4Addr, net::SocketAddr, thread, time::Duration};
 
 use dropbox_sign_oauth_benches::{BoxError, fixture};
 use dropbox_sign_oauth_testkit::tls::{Authority, Leaf};
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket},
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{clients::Target, load};
+use crate::{clients::Target, runtime};
 
 /// More connections than are opened at once.
 const BACKLOG: u32 = 4096;
 
 /// A server in its own thread, which ends with the program.
 pub(crate) struct Server {
-    http: SocketAddr,
-    https: SocketAddr,
-    /// Its responses are delayed.
-    slow: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
     root: CertificateDer<'static>,
 }
 
 impl Server {
+    /// Starts a server that delays its responses.
     pub(crate) fn start(delay: Duration) -> Result<Self, BoxError> {
         let authority = Authority::new();
         let tls = TlsAcceptor::from(authority.server_config(Leaf::Valid));
-        let (started, start) = mpsc::channel();
-        thread::spawn(move || -> Result<(), BoxError> {
-            load::runtime()?.block_on(async {
-                let [http, https, slow] = [listen()?, listen()?, listen()?];
-                let [a, b, c] = [&http, &https, &slow].map(TcpListener::local_addr);
-                started.send([a?, b?, c?])?;
-                tokio::try_join!(
-                    accept(http, None, Duration::ZERO),
-                    accept(https, Some(tls), Duration::ZERO),
-                    accept(slow, None, delay),
-                )?;
-                Ok(())
+        let runtime = runtime()?;
+        let [a, b] = runtime.block_on(async { Ok::<_, BoxError>([listen()?, listen()?]) })?;
+        let (http, https) = (a.local_addr()?, b.local_addr()?);
+        thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::try_join!(accept(a, None, delay), accept(b, Some(tls), delay))
             })
         });
-        let [http, https, slow] = start.recv()?;
-        Ok(Self { http, https, slow, root: authority.root() })
+        Ok(Self { http, https, root: authority.root() })
     }
 
-    /// Returns http and https, each with pooled and with new connections.
+    /// Returns http and https, each with refreshes on pooled connections and codes on new ones.
     pub(crate) fn targets(&self) -> [Target; 4] {
         let root = Some(self.root.clone());
-        [
-            (format!("http://{}", self.http), None, true),
-            (format!("http://{}", self.http), None, false),
-            (format!("https://{}", self.https), root.clone(), true),
-            (format!("https://{}", self.https), root, false),
-        ]
-        .map(|(base, root, pooled)| Target { base, root, pooled })
+        let [http, https] = [format!("http://{}", self.http), format!("https://{}", self.https)];
+        [(&http, &None, true), (&http, &None, false), (&https, &root, true), (&https, &root, false)]
+            .map(|(base, root, pooled)| Target {
+                base: base.clone(),
+                root: root.clone(),
+                refreshes: pooled,
+                pooled,
+            })
     }
 
-    /// Returns the server with delayed responses.
-    pub(crate) fn slow(&self) -> Target {
-        Target { base: format!("http://{}", self.slow), root: None, pooled: false }
+    /// Returns the https server behind `relay`, for codes.
+    pub(crate) fn behind(&self, relay: SocketAddr) -> Target {
+        let (base, root) = (format!("https://{relay}"), Some(self.root.clone()));
+        Target { base, root, refreshes: false, pooled: true }
     }
 }
 
@@ -92,39 +93,15 @@ async fn accept(
 
 /// Responds to the requests of a connection.
 async fn respond(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     delay: Duration,
-) -> io::Result<()> {
-    let length = fixture::TOKENS.len();
-    let response = format!("{HEAD}content-length: {length}\r\n\r\n{}", fixture::TOKENS);
-    let mut received = Vec::with_capacity(2048);
-    while stream.read_buf(&mut received).await? > 0 {
-        while let Some(length) = request_length(&received) {
-            received.drain(..length);
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            stream.write_all(response.as_bytes()).await?;
+) -> Result<(), BoxError> {
+    let respond = service_fn(|request: Request<Incoming>| async move {
+        request.into_body().collect().await?;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
-    }
-    Ok(())
+        Ok::<_, hyper::Error>(fixture::success().map(|body| Full::new(Bytes::from(body))))
+    });
+    Ok(http1::Builder::new().serve_connection(TokioIo::new(stream), respond).await?)
 }
-
-/// Returns the length of the first request, if all of it has been received.
-fn request_length(received: &[u8]) -> Option<usize> {
-    const NAME: &str = "content-length:";
-    let head = received.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
-    let length = received[..head]
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split_at_checked(NAME.len()))
-        .find(|(name, _)| name.eq_ignore_ascii_case(NAME.as_bytes()))?
-        .1;
-    let body: usize = str::from_utf8(length).ok()?.trim().parse().ok()?;
-    (received.len() >= head + body).then_some(head + body)
-}
-
-const HEAD: &str = "HTTP/1.1 200 OK\r\n\
-    content-type: application/json\r\n\
-    x-ratelimit-limit: 100\r\n\
-    x-ratelimit-limit-remaining: 99\r\n\
-    x-ratelimit-reset: 1700000000\r\n";

@@ -129,15 +129,14 @@ pub(crate) fn url(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoints::Endpoints;
+    use crate::app::App;
 
     #[test]
     fn builds_the_url_byte_for_byte() {
-        let endpoints = Endpoints::default();
-        let client_id = "cc91c61d00f8bb2ece1428035716b";
+        let app = |client_id| App::new(client_id, "1d14434088507ffa390e6f5528465").unwrap();
         let state = State::from_stored("900e06e2").unwrap();
         assert_eq!(
-            url(endpoints.authorize(), client_id, &state, None),
+            app("cc91c61d00f8bb2ece1428035716b").authorize_url(&state),
             "https://app.hellosign.com/oauth/authorize?response_type=code\
              &client_id=cc91c61d00f8bb2ece1428035716b&state=900e06e2"
         );
@@ -145,7 +144,7 @@ mod tests {
         assert_eq!(callback, Some(InvalidRedirectUri(())));
         let callback = RedirectUri::new("https://example.com/cb?tenant=a&b=c").unwrap();
         assert_eq!(
-            url(endpoints.authorize(), "a&b", &state, Some(&callback)),
+            app("a&b").authorize_url_with_redirect(&state, &callback),
             "https://app.hellosign.com/oauth/authorize?response_type=code\
              &client_id=a%26b&state=900e06e2\
              &redirect_uri=https%3A%2F%2Fexample.com%2Fcb%3Ftenant%3Da%26b%3Dc"

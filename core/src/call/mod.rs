@@ -188,6 +188,17 @@ impl Failure {
         Self { kind, source }
     }
 
+    #[cfg(feature = "tracing")]
+    pub(crate) fn class(&self) -> &'static str {
+        match self.kind {
+            Kind::Insecure(_) => "insecure",
+            Kind::Connect => "connect",
+            Kind::ConnectTimeout(_) => "connect_timeout",
+            Kind::Deadline(_) => "deadline",
+            Kind::Exchange => "exchange",
+        }
+    }
+
     /// Returns whether a time limit was exceeded.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
@@ -233,54 +244,45 @@ mod tests {
     }
 
     #[test]
-    fn states_what_happened_and_the_remedy() {
+    fn states_what_happened() {
         let insecure = PlainHttp::default().check(&Uri::from_static("http://example.com"));
         let limit = Duration::from_secs(30);
-        let retry = Remedy::Retry { after: limit };
-        let answered = Response::builder().status(503).header("retry-after", "7").body("");
-        let answered = json_body(&answered.unwrap(), &[]).unwrap_err();
-        for (error, message, is_timeout, remedy) in [
+        let not_sent = "the request was not sent";
+        let unknown_delivery = "the request may have reached the server";
+        for (error, start, message, is_timeout) in [
             (
                 CallError::NotSent(Failure::insecure(insecure.unwrap_err())),
-                "the request was not sent: the URI is neither https nor http to a loopback host",
+                not_sent,
+                "the URI is neither https nor http to a loopback host",
                 false,
-                Remedy::FixConfiguration,
             ),
             (
                 CallError::NotSent(Failure::connect("refused")),
-                "the request was not sent: connecting to the server failed",
+                not_sent,
+                "connecting to the server failed",
                 false,
-                retry,
             ),
             (
                 CallError::NotSent(Failure::connect_timeout(limit)),
-                "the request was not sent: connecting took longer than 30s",
+                not_sent,
+                "connecting took longer than 30s",
                 true,
-                retry,
             ),
             (
                 unknown(Failure::deadline(limit), Replay::Safe),
-                "the request may have reached the server: no complete response arrived within 30s",
+                unknown_delivery,
+                "no complete response arrived within 30s",
                 true,
-                retry,
             ),
             (
                 unknown(Failure::exchange("reset"), Replay::Never),
-                "the request may have reached the server: the connection failed; the code may be \
-                 spent",
+                unknown_delivery,
+                "the connection failed; the code may be spent",
                 false,
-                Remedy::StartOver,
-            ),
-            (
-                CallError::Answered(answered),
-                "the server failed: 503 Service Unavailable",
-                false,
-                Remedy::Retry { after: Duration::from_secs(7) },
             ),
         ] {
-            assert_eq!(error.to_string(), message);
+            assert_eq!(error.to_string(), [start, message].join(": "));
             assert_eq!(error.is_timeout(), is_timeout, "{message}");
-            assert_eq!(error.remedy(), remedy, "{message}");
         }
     }
 

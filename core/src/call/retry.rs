@@ -19,8 +19,9 @@ use crate::{
     operation::{Operation, Replay},
     response::{
         error::Error,
-        rate_limit::{self, RateLimit, RetryAfter},
+        rate_limit::{self, Timing},
     },
+    setters::setters,
     time::UnixTime,
 };
 
@@ -58,31 +59,11 @@ impl Default for RetryPolicy {
     }
 }
 
+setters! {
+    RetryPolicy { attempts: u32, base_delay: Duration, max_delay: Duration, total: Duration }
+}
+
 impl RetryPolicy {
-    /// Sets [`attempts`](Self#structfield.attempts).
-    #[must_use]
-    pub fn attempts(self, attempts: u32) -> Self {
-        Self { attempts, ..self }
-    }
-
-    /// Sets [`base_delay`](Self#structfield.base_delay).
-    #[must_use]
-    pub fn base_delay(self, base_delay: Duration) -> Self {
-        Self { base_delay, ..self }
-    }
-
-    /// Sets [`max_delay`](Self#structfield.max_delay).
-    #[must_use]
-    pub fn max_delay(self, max_delay: Duration) -> Self {
-        Self { max_delay, ..self }
-    }
-
-    /// Sets [`total`](Self#structfield.total).
-    #[must_use]
-    pub fn total(self, total: Duration) -> Self {
-        Self { total, ..self }
-    }
-
     /// The backoff after the attempt with this number, counted from 1.
     fn backoff(&self, attempt: u32, entropy: u64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
@@ -99,42 +80,7 @@ pub(crate) fn fraction(duration: Duration, entropy: u64) -> Duration {
     Duration::from_nanos(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
-/// One attempt of an operation that is retried where that is safe.
-///
-/// The caller sends [`request`](Self::request) and passes the outcome to [`handle`](Self::handle),
-/// together with the time and randomness. Both adapters drive it as `send_with_retry`.
-///
-/// ```
-/// use std::{
-///     hash::{BuildHasher, RandomState},
-///     ops::ControlFlow,
-/// };
-///
-/// use dropbox_sign_oauth::{App, CallError, Retry, RetryPolicy, Token, UnixTime};
-/// use http::Response;
-///
-/// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
-/// let operation = app.refresh(&Token::new("hNTI2MTFm")?);
-/// let mut now = UnixTime::now();
-/// let entropy = || RandomState::new().hash_one(()); // 64 random bits
-/// let mut responses = [(503, "<html>"), (200, r#"{"access_token":"NWNiOTMx"}"#)].into_iter();
-/// let mut send = |_request| responses.next().ok_or("no more responses");
-///
-/// let mut retry = Retry::new(operation, RetryPolicy::default(), now);
-/// let tokens = loop {
-///     let (status, body) = send(retry.request())?;
-///     let outcome: Result<_, CallError> = Ok(Response::builder().status(status).body(body)?);
-///     match retry.handle(now, entropy(), outcome) {
-///         ControlFlow::Break(result) => break result?,
-///         ControlFlow::Continue(wait) => {
-///             now = wait.until(); // in production, sleep for wait.delay()
-///             retry = wait.resume();
-///         }
-///     }
-/// };
-/// assert_eq!(tokens.access_token.expose(), "NWNiOTMx");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+#[doc = include_str!("retry.md")]
 #[derive(Debug)]
 #[must_use = "an operation does nothing until its request is sent"]
 pub struct Retry<O> {
@@ -155,6 +101,12 @@ impl<O: Operation> Retry<O> {
     #[must_use]
     pub fn request(&self) -> Request<Vec<u8>> {
         self.operation.request()
+    }
+
+    /// The name of the operation, and how often its request was sent before this attempt.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn name_and_resends(&self) -> (&'static str, u32) {
+        (self.operation.name(), self.attempt - 1)
     }
 
     /// Handles the outcome of this attempt at `now`. `entropy` is 64 random bits for the backoff.
@@ -193,12 +145,11 @@ impl<O: Operation> Retry<O> {
         // The backoff is added to the wait that the server asks for, so that clients that were told
         // the same time do not retry together.
         let requested = match outcome {
-            Ok(response) => rate_limit::wait(
-                response.status(),
-                RetryAfter::from_headers(response.headers()),
-                RateLimit::from_headers(response.headers()),
-                now,
-            ),
+            Ok(response) => {
+                let Timing { rate_limit, retry_after, .. } =
+                    Timing::from_headers(response.headers());
+                rate_limit::wait(response.status(), retry_after, rate_limit, now)
+            }
             Err(error) => error.retry_after(now),
         };
         let backoff = self.policy.backoff(self.attempt, entropy);

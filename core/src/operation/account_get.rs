@@ -45,6 +45,10 @@ impl AccountGet {
 impl Operation for AccountGet {
     type Output = Account;
 
+    fn name(&self) -> &'static str {
+        "accountGet"
+    }
+
     fn replay(&self) -> Replay {
         Replay::Safe
     }

@@ -35,13 +35,19 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// The credentials and endpoints of an app, and its token requests without their bodies.
-pub(crate) struct Credentials {
+/// The credentials and endpoints of an app, and how it sends them.
+#[derive(Debug)]
+pub(crate) struct Settings {
     pub(crate) client_id: String,
     pub(crate) client_secret: Secret,
     pub(crate) authorization: Authorization,
     pub(crate) authenticates_refresh: bool,
     pub(crate) endpoints: Endpoints,
+}
+
+/// The settings of an app, and its token requests without their bodies.
+pub(crate) struct Credentials {
+    pub(crate) settings: Settings,
     /// The client id and secret as members of a JSON object.
     body_members: Secret,
     /// The encoded credentials of the Basic header; empty for none.
@@ -52,44 +58,24 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// Returns the credentials. The id, the secret and the API key must be visible ASCII.
-    pub(crate) fn new(
-        client_id: String,
-        client_secret: Secret,
-        authorization: Authorization,
-        authenticates_refresh: bool,
-        endpoints: Endpoints,
-    ) -> Self {
-        let basic = match &authorization {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let pair = [&settings.client_id, settings.client_secret.expose()];
+        let basic = match &settings.authorization {
             Authorization::ClientCredentials => {
                 // RFC 6749 §2.3.1: each half is form-encoded first.
-                let [id, secret] = [client_id.as_str(), client_secret.expose()].map(form_encoded);
+                let [id, secret] = pair.map(form_encoded);
                 base64_pair(&id, &secret)
             }
             Authorization::ApiKey(key) => base64_pair(key.expose(), ""),
             Authorization::None => Secret::new(""),
         };
+        let [id, secret] = pair.map(json::escape);
+        let members = [r#""client_id":""#, &id, r#"","client_secret":""#, &secret, "\""];
+        let body_members = Secret::new(&Zeroizing::new(members.concat()));
         let headers = token_headers(&basic);
-        let generate = token_request(endpoints.token(), headers.clone());
-        let refresh = token_request(endpoints.refresh(), headers);
-        let body_members = [
-            r#""client_id":""#,
-            &json::escape(&client_id),
-            r#"","client_secret":""#,
-            &json::escape(client_secret.expose()),
-            "\"",
-        ];
-        let body_members = Secret::new(&Zeroizing::new(body_members.concat()));
-        Self {
-            client_id,
-            client_secret,
-            authorization,
-            authenticates_refresh,
-            endpoints,
-            body_members,
-            basic,
-            generate,
-            refresh,
-        }
+        let generate = token_request(settings.endpoints.token(), headers.clone());
+        let refresh = token_request(settings.endpoints.refresh(), headers);
+        Self { settings, body_members, basic, generate, refresh }
     }
 
     /// The client id and secret as members of a JSON object, without its braces.
@@ -110,22 +96,17 @@ impl Credentials {
     /// The secrets of a token request that a server may echo: the client secret, the API key and
     /// the Basic credentials.
     pub(crate) fn secrets(&self) -> [&str; 3] {
-        let key = match &self.authorization {
+        let key = match &self.settings.authorization {
             Authorization::ApiKey(key) => key.expose(),
             Authorization::ClientCredentials | Authorization::None => "",
         };
-        [self.client_secret.expose(), key, self.basic.expose()]
+        [self.settings.client_secret.expose(), key, self.basic.expose()]
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App")
-            .field("client_id", &self.client_id)
-            .field("client_secret", &self.client_secret)
-            .field("authorization", &self.authorization)
-            .field("endpoints", &self.endpoints)
-            .finish_non_exhaustive()
+        f.debug_tuple("App").field(&self.settings).finish()
     }
 }
 

@@ -38,13 +38,20 @@ impl TokenRefresh {
 impl Operation for TokenRefresh {
     type Output = TokenResponse;
 
+    fn name(&self) -> &'static str {
+        "oauthTokenRefresh"
+    }
+
     fn replay(&self) -> Replay {
         Replay::Safe
     }
 
     fn request(&self) -> Request<Vec<u8>> {
-        let (comma, credentials) =
-            if self.app.authenticates_refresh { (",", self.app.body_members()) } else { ("", "") };
+        let (comma, credentials) = if self.app.settings.authenticates_refresh {
+            (",", self.app.body_members())
+        } else {
+            ("", "")
+        };
         let body = [
             r#"{"grant_type":"refresh_token","refresh_token":""#,
             &json::escape(self.refresh_token.expose()),

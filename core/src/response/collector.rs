@@ -56,38 +56,7 @@ impl fmt::Debug for ResponseBody {
     }
 }
 
-/// Collects one response, and counts its body as it arrives.
-///
-/// A transport passes the head to [`new`](Self::new), calls [`reserve`](Self::reserve), passes each
-/// chunk to [`push`](Self::push), and calls [`finish`](Self::finish) at the end of the body. If a
-/// step or the connection fails, it stops reading and calls [`interrupted`](Self::interrupted).
-///
-/// ```
-/// use dropbox_sign_oauth::{DEFAULT_BODY_LIMIT, Error, ResponseBody, ResponseCollector};
-///
-/// fn collect<'c>(
-///     response: http::Response<impl Iterator<Item = &'c [u8]>>,
-/// ) -> Result<http::Response<ResponseBody>, Error> {
-///     let (head, chunks) = response.into_parts();
-///     let mut collector = ResponseCollector::new(head, DEFAULT_BODY_LIMIT);
-///     let mut read = || {
-///         collector.reserve()?;
-///         for chunk in chunks {
-///             collector.push(chunk)?;
-///         }
-///         Ok(())
-///     };
-///     match read() {
-///         Ok(()) => Ok(collector.finish()),
-///         Err(cause) => collector.interrupted(cause),
-///     }
-/// }
-///
-/// let chunks = [&b"{\"access_"[..], b"token\":\"\"}"];
-/// let response = collect(http::Response::new(chunks.into_iter()))?;
-/// assert_eq!(response.body().as_ref(), b"{\"access_token\":\"\"}");
-/// # Ok::<(), Error>(())
-/// ```
+#[doc = include_str!("collector.md")]
 #[derive(Debug)]
 pub struct ResponseCollector {
     head: Parts,
@@ -219,12 +188,22 @@ mod tests {
     fn allocates_only_for_data_that_arrives() {
         let mut collector = collector(200, Some("9300000000000000000"), usize::MAX);
         collector.reserve().unwrap();
-        assert!(collector.body.0.capacity() <= MAX_RESERVED);
+        assert_eq!(collector.body.0.capacity(), 65_536);
         for _ in 0..100 {
             collector.push(&vec![b'x'; 1000]).unwrap();
         }
         assert!(collector.body.0.capacity() <= 2 * 100_000);
         assert_eq!(collector.finish().body().as_ref(), vec![b'x'; 100_000]);
+    }
+
+    #[test]
+    fn allocates_once_for_a_small_or_declared_body() {
+        for (length, capacity) in [(None, FIRST_CAPACITY), (Some("10"), 10)] {
+            let mut collector = collector(200, length, 10);
+            collector.reserve().unwrap();
+            collector.push(b"0123456789").unwrap();
+            assert_eq!(collector.body.0.capacity(), capacity);
+        }
     }
 
     #[test]

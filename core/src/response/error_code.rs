@@ -29,18 +29,19 @@ macro_rules! error_codes {
             }
         }
 
-        impl From<String> for ErrorCode {
-            fn from(text: String) -> Self {
-                match text.as_str() {
-                    $($text => Self::$variant,)+
-                    _ => Self::Other(text),
+        impl ErrorCode {
+            /// Returns the code in the list that has this text.
+            pub(crate) fn known(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$variant),)+
+                    _ => None,
                 }
             }
         }
 
-        impl From<&str> for ErrorCode {
-            fn from(text: &str) -> Self {
-                Self::from(String::from(text))
+        impl<T: AsRef<str> + Into<String>> From<T> for ErrorCode {
+            fn from(text: T) -> Self {
+                Self::known(text.as_ref()).unwrap_or_else(|| Self::Other(text.into()))
             }
         }
 

@@ -2,13 +2,15 @@
 
 /// Parses a number of digits alone. One that is too large for `u64` is `u64::MAX`.
 pub(super) fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
+    let mut number = 0_u64;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.saturating_mul(10).saturating_add(digit.into());
     }
-    text.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-        Some(number.saturating_mul(10).saturating_add(digit.into()))
-    })
+    (!text.is_empty()).then_some(number)
 }
 
 /// Parses a number such as `86400.0` or `8.64e4` that is whole and at most `max`.

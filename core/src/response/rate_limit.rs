@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::number::digits;
 use crate::time::{LAST_SECOND, UnixTime};
@@ -26,18 +26,36 @@ impl RateLimit {
     /// Reads the rate limit from the headers of a response. Invalid values are ignored.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
+        Timing::from_headers(headers).rate_limit
+    }
+}
+
+/// What the headers of a response say about time.
+#[derive(Default)]
+pub(crate) struct Timing {
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) retry_after: Option<RetryAfter>,
+    pub(crate) date: Option<UnixTime>,
+}
+
+impl Timing {
+    /// Reads the headers. Invalid values are ignored.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let mut read = Self::default();
+        let limits = &mut read.rate_limit;
         // One pass over a few headers is faster than a lookup for each name.
         for (name, value) in headers {
             match name.as_str() {
-                "x-ratelimit-limit" => read.limit = read.limit.or_else(|| number(value)),
+                "date" => read.date = read.date.or_else(|| http_date(value.to_str().ok()?)),
+                "retry-after" => read.retry_after = read.retry_after.or_else(|| retry_after(value)),
+                "x-ratelimit-limit" => limits.limit = limits.limit.or_else(|| number(value)),
                 // The name in the vendor's reference, and the name that the server sends.
                 "x-ratelimit-remaining" | "x-ratelimit-limit-remaining" => {
-                    read.remaining = read.remaining.or_else(|| number(value));
+                    limits.remaining = limits.remaining.or_else(|| number(value));
                 }
                 "x-ratelimit-reset" => {
                     let reset = number(value).filter(|reset| *reset <= LAST_SECOND);
-                    read.reset = read.reset.or(reset.map(UnixTime::from_secs));
+                    limits.reset = limits.reset.or(reset.map(UnixTime::from_secs));
                 }
                 _ => {}
             }
@@ -64,11 +82,7 @@ impl RetryAfter {
     /// Reads `Retry-After` from the headers of a response. Invalid values are ignored.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-        match digits(value.as_bytes()) {
-            Some(seconds) => Some(Self::Delay(Duration::from_secs(seconds).min(MAX_WAIT))),
-            None => http_date(value).map(Self::At),
-        }
+        Timing::from_headers(headers).retry_after
     }
 
     /// Returns how long to wait from `now`: at most [`MAX_WAIT`], and zero for a time in the past.
@@ -101,9 +115,11 @@ fn number(value: &HeaderValue) -> Option<u64> {
     digits(value.as_bytes().trim_ascii())
 }
 
-/// The time of the `Date` header.
-pub(crate) fn date(headers: &HeaderMap) -> Option<UnixTime> {
-    http_date(headers.get(header::DATE)?.to_str().ok()?)
+fn retry_after(value: &HeaderValue) -> Option<RetryAfter> {
+    match number(value) {
+        Some(seconds) => Some(RetryAfter::Delay(Duration::from_secs(seconds).min(MAX_WAIT))),
+        None => http_date(value.to_str().ok()?.trim()).map(RetryAfter::At),
+    }
 }
 
 fn http_date(text: &str) -> Option<UnixTime> {

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::error_code::ErrorCode;
 use crate::secret::REDACTED;
 
 /// The largest length of a server's text in an error, in characters: enough for a sentence.
@@ -56,28 +57,23 @@ impl<'s> Redactor<'s> {
     /// Redacts a text. Secrets that it echoes, also escaped as in JSON or form-encoded, become
     /// `[redacted]`; characters that move the cursor or reorder a line become spaces.
     pub(crate) fn redact(&self, text: &str) -> String {
+        let is_plain = |byte: u8| self.is_plain.get(usize::from(byte)) == Some(&true);
+        // Nearly all texts are short and plain. No early exit, so that the loop is fast.
+        let are_plain = |all, byte| all & is_plain(byte);
+        if text.len() <= MAX_TEXT_CHARS && text.bytes().fold(true, are_plain) {
+            return String::from(text);
+        }
         let mut redacted = String::with_capacity(text.len().min(MAX_TEXT_CHARS));
         let mut room = MAX_TEXT_CHARS;
-        let mut unread = MAX_READ_CHARS;
         // Secrets may overlap: a character is hidden if it is part of any.
         let mut hidden_until = 0;
-        let mut at = 0;
-        while room > 0 && unread > 0 {
-            let rest = text.get(at..).unwrap_or_default();
-            if at >= hidden_until {
-                let plain = self.plain_prefix_of(rest, room.min(unread));
-                redacted.push_str(plain);
-                at += plain.len();
-                room -= plain.len();
-                unread -= plain.len();
-                if !plain.is_empty() {
-                    continue;
-                }
-            }
-            let Some(character) = rest.chars().next() else {
+        for (at, character) in text.char_indices().take(MAX_READ_CHARS) {
+            if room == 0 {
                 break;
-            };
-            let secret = self.longest_prefix_of(rest);
+            }
+            let rest = text.as_bytes().get(at..).unwrap_or_default();
+            let starts_secret = !rest.first().is_some_and(|byte| is_plain(*byte));
+            let secret = if starts_secret { self.longest_prefix_of(rest) } else { 0 };
             if secret > 0 && at >= hidden_until {
                 let marker = REDACTED.get(..room.min(REDACTED.len()));
                 redacted.push_str(marker.unwrap_or_default());
@@ -88,27 +84,23 @@ impl<'s> Redactor<'s> {
                 redacted.push(if is_unprintable(character) { ' ' } else { character });
                 room -= 1;
             }
-            at += character.len_utf8();
-            unread -= 1;
         }
         redacted
     }
 
-    /// The longest prefix of `text`, of at most `max` bytes, that is printable ASCII and in which
-    /// no secret starts.
-    fn plain_prefix_of<'t>(&self, text: &'t str, max: usize) -> &'t str {
-        let bytes = text.as_bytes().get(..max).unwrap_or(text.as_bytes());
-        let is_plain = |byte: &u8| self.is_plain.get(usize::from(*byte)) == Some(&true);
-        let len = bytes.iter().position(|byte| !is_plain(byte));
-        text.get(..len.unwrap_or(bytes.len())).unwrap_or_default()
+    /// Returns the code with this text. A code of the list is not redacted: it is always the same,
+    /// and programs depend on it, even if a secret happens to be a part of it.
+    pub(crate) fn code(&self, text: &str) -> ErrorCode {
+        ErrorCode::known(text).unwrap_or_else(|| self.redact(text).into())
     }
 
     /// The length in `text` of the longest secret that `text` starts with, or 0.
-    fn longest_prefix_of(&self, text: &str) -> usize {
+    fn longest_prefix_of(&self, text: &[u8]) -> usize {
         let spellings = [literal, json_escaped, form_encoded];
-        let lengths = self.secrets.iter().flat_map(|secret| {
-            spellings.map(|next| spelled_len(text.as_bytes(), secret.as_bytes(), next))
-        });
+        let lengths = self
+            .secrets
+            .iter()
+            .flat_map(|secret| spellings.map(|next| spelled_len(text, secret.as_bytes(), next)));
         lengths.flatten().max().unwrap_or_default()
     }
 }
@@ -206,7 +198,7 @@ mod tests {
         for text in [r"\", r"\u", r"\u00", r"\u00zz", "%", "%4", "%zz", r"\u0161"] {
             assert_eq!(redact(text, &[secret, "A"]), text);
         }
-        let long = "\"s3cret".repeat(20);
+        let long = "s\"".to_string() + &"3".repeat(126);
         let escaped = long.replace('"', "\\\"");
         assert_eq!(redact(&escaped, &[&long]), "[redacted]");
     }
@@ -221,6 +213,13 @@ mod tests {
         let secret = "s3cret".repeat(100);
         let text = secret.repeat(100) + "tail";
         assert_eq!(redact(&text, &[&secret]), "[redacted]");
+        // At most 2048 characters are read, hidden ones included.
+        let secret = "s".to_string() + &"3".repeat(599);
+        for (repeats, tail) in [(1, "tail"), (3, "")] {
+            let plain = "x".repeat(400);
+            let text = [&plain, &*secret.repeat(repeats), "tail"].concat();
+            assert_eq!(redact(&text, &[&secret]), plain + &REDACTED.repeat(repeats) + tail);
+        }
         // A long secret is redacted even if it is echoed only in part.
         let part = [&secret[..SECRET_PREFIX_LEN], "!"].concat();
         assert_eq!(redact(&part, &[&secret]), REDACTED.to_string());

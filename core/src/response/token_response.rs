@@ -82,8 +82,8 @@ pub(crate) fn parse(
     let invalid = |problem| malformed(response, problem);
     let members =
         json::object(text, &MEMBERS).map_err(|error| not_json(response, error, secrets))?;
-    let mut duplicates = MEMBERS.iter().zip(members.duplicates()).take(MEMBERS.len() - 1);
-    if let Some((name, _)) = duplicates.find(|(_, is_duplicate)| *is_duplicate) {
+    let duplicate = members.duplicate().and_then(|at| MEMBERS.get(at));
+    if let Some(name) = duplicate.filter(|name| **name != "error_description") {
         return Err(invalid(Problem::DuplicateMember(name)));
     }
     let [access_token, token_type, refresh_token, expires_in, received_state, error, description] =
@@ -191,6 +191,7 @@ mod tests {
             r#"{"token_type":"Bear\u0065r","access_token":"\u0061"}"#,
             r#"{"access_token":"a","state":"900e\u00306e2"}"#,
             r#"{"access_token":"a","unknown":{"access_token":[1e999]},"unknown":"\ud800"}"#,
+            r#"{"access_token":"a","\ud800":2}"#,
             " \t\r\n{ \"access_token\" : \"a\" } \n",
         ] {
             let tokens = parse(body).unwrap();

@@ -8,6 +8,7 @@ use crate::{
         CallError,
         retry::{RetryPolicy, fraction},
     },
+    setters::setters,
     time::UnixTime,
     token_set::TokenSet,
 };
@@ -79,30 +80,17 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(10);
 /// endless loop.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
-/// Declares a setter for each of these fields.
-macro_rules! setters {
-    ($($field:ident: $type:ty),+ $(,)?) => {
-        impl SessionPolicy {
-            $(
-                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
-                #[must_use]
-                pub fn $field(self, $field: $type) -> Self {
-                    Self { $field, ..self }
-                }
-            )+
-        }
-    };
-}
-
 setters! {
-    margin: Duration,
-    spread: Duration,
-    lease: Duration,
-    clock_tolerance: Duration,
-    store_timeout: Duration,
-    pause: Duration,
-    longest_pause: Duration,
-    retry: RetryPolicy,
+    SessionPolicy {
+        margin: Duration,
+        spread: Duration,
+        lease: Duration,
+        clock_tolerance: Duration,
+        store_timeout: Duration,
+        pause: Duration,
+        longest_pause: Duration,
+        retry: RetryPolicy,
+    }
 }
 
 impl SessionPolicy {

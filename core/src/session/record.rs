@@ -1,15 +1,11 @@
 //! The stored record of a session.
 
 use alloc::string::String;
-use core::fmt;
-
-use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
-    json::{self, Value},
     response::problem::Problem,
+    stored::{self, InvalidRecord, Members, Stored},
     time::UnixTime,
-    token::Token,
     token_set::TokenSet,
 };
 
@@ -122,12 +118,6 @@ impl Record {
         self.content.refresh
     }
 
-    /// Returns the number of failed refreshes since the last success.
-    #[must_use]
-    pub fn failures(&self) -> u32 {
-        self.content.failures
-    }
-
     pub(super) fn content(&self) -> &Content {
         &self.content
     }
@@ -147,118 +137,8 @@ impl Record {
     /// Returns the stored form: a JSON object in one line, with the tokens in plain text. Copies
     /// are not wiped.
     #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        clippy::expect_used,
-        reason = "an object of strings and numbers can be serialized"
-    )]
     pub fn to_exposed_json(&self) -> String {
-        serde_json::to_string(&Exposed(self)).expect("strings and numbers")
-    }
-
-    /// Parses the stored form.
-    ///
-    /// # Errors
-    /// [`InvalidRecord`] if the text is truncated, damaged or of another format. A store leaves
-    /// such a text as it is: the tokens may be recovered by hand.
-    pub fn from_json(text: &str) -> Result<Self, InvalidRecord> {
-        let members = json::object(text, &MEMBERS).map_err(Problem::from)?;
-        let mut duplicates = MEMBERS.iter().zip(members.duplicates());
-        if let Some((name, _)) = duplicates.find(|(_, is_duplicate)| *is_duplicate) {
-            return Err(Problem::DuplicateMember(name).into());
-        }
-        let [
-            format,
-            version,
-            grant,
-            replaced,
-            authorized_at,
-            refreshed_at,
-            refresh,
-            at,
-            claim,
-            failures,
-            rejections,
-            access_token,
-            refresh_token,
-            expires_at,
-        ] = members.values();
-        // Checked first, because another format may have other members.
-        match number("format", format)? {
-            FORMAT => {}
-            other => return Err(InvalidRecord(Fault::OtherFormat(other))),
-        }
-        let refresh = refresh.ok_or(Problem::MissingMember("refresh"))?;
-        let refresh = match refresh.string().as_deref() {
-            Some("due") => RefreshState::Due(time("at", at)?),
-            Some("on_rejection") => RefreshState::OnRejection,
-            Some("in_progress") => {
-                RefreshState::InProgress { until: time("at", at)?, claim: number("claim", claim)? }
-            }
-            Some("paused") => RefreshState::Paused(time("at", at)?),
-            Some("revoked") => RefreshState::Revoked,
-            _ => return Err(Problem::InvalidMember("refresh").into()),
-        };
-        // Databases store the version as a signed integer. No session has as many changes.
-        let version = number("version", version)?;
-        if i64::try_from(version).is_err() {
-            return Err(Problem::InvalidMember("version").into());
-        }
-        Ok(Self {
-            version,
-            content: Content {
-                grant: number("grant", grant)?,
-                replaced: replaced.map(|value| number("replaced", Some(value))).transpose()?,
-                authorized_at: time("authorized_at", authorized_at)?,
-                refreshed_at: optional_time("refreshed_at", refreshed_at)?,
-                refresh,
-                failures: count("failures", failures)?,
-                rejections: count("rejections", rejections)?,
-                tokens: TokenSet {
-                    access_token: token("access_token", access_token)?,
-                    refresh_token: refresh_token
-                        .map(|value| token("refresh_token", Some(value)))
-                        .transpose()?,
-                    expires_at: optional_time("expires_at", expires_at)?,
-                },
-            },
-        })
-    }
-}
-
-fn number(name: &'static str, value: Option<Value<'_>>) -> Result<u64, Problem> {
-    let value = value.ok_or(Problem::MissingMember(name))?;
-    let number = value.number().and_then(|number| number.parse().ok());
-    number.ok_or(Problem::InvalidMember(name))
-}
-
-fn count(name: &'static str, value: Option<Value<'_>>) -> Result<u32, Problem> {
-    Ok(u32::try_from(number(name, value)?).unwrap_or(u32::MAX))
-}
-
-fn time(name: &'static str, value: Option<Value<'_>>) -> Result<UnixTime, Problem> {
-    number(name, value).map(UnixTime::from_secs)
-}
-
-fn optional_time(
-    name: &'static str,
-    value: Option<Value<'_>>,
-) -> Result<Option<UnixTime>, Problem> {
-    value.map(|value| time(name, Some(value))).transpose()
-}
-
-fn token(name: &'static str, value: Option<Value<'_>>) -> Result<Token, Problem> {
-    let text = value.ok_or(Problem::MissingMember(name))?.string();
-    let token = text.and_then(|text| Token::new(&text).ok());
-    token.ok_or(Problem::InvalidMember(name))
-}
-
-/// Serializes a record with its tokens in plain text.
-struct Exposed<'r>(&'r Record);
-
-impl Serialize for Exposed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Record { version, content } = self.0;
+        let Self { version, content } = self;
         let tokens = &content.tokens;
         let (refresh, at, claim) = match content.refresh {
             RefreshState::Due(at) => ("due", Some(at), None),
@@ -267,68 +147,74 @@ impl Serialize for Exposed<'_> {
             RefreshState::Paused(until) => ("paused", Some(until), None),
             RefreshState::Revoked => ("revoked", None, None),
         };
-        let seconds = |time: Option<UnixTime>| time.map(UnixTime::as_secs);
-        let refresh_token = tokens.refresh_token.as_ref().map(Token::expose);
-        let mut object = serializer.serialize_struct("Record", MEMBERS.len())?;
-        object.serialize_field("format", &FORMAT)?;
-        object.serialize_field("version", version)?;
-        object.serialize_field("grant", &content.grant)?;
-        object.serialize_field("replaced", &content.replaced)?;
-        object.serialize_field("authorized_at", &content.authorized_at.as_secs())?;
-        object.serialize_field("refreshed_at", &seconds(content.refreshed_at))?;
-        object.serialize_field("refresh", refresh)?;
-        object.serialize_field("at", &seconds(at))?;
-        object.serialize_field("claim", &claim)?;
-        object.serialize_field("failures", &content.failures)?;
-        object.serialize_field("rejections", &content.rejections)?;
-        object.serialize_field("access_token", tokens.access_token.expose())?;
-        object.serialize_field("refresh_token", &refresh_token)?;
-        object.serialize_field("expires_at", &seconds(tokens.expires_at))?;
-        object.end()
+        stored::to_json(
+            &MEMBERS,
+            [
+                FORMAT.into(),
+                (*version).into(),
+                content.grant.into(),
+                content.replaced.into(),
+                content.authorized_at.into(),
+                content.refreshed_at.into(),
+                Stored::Text(refresh),
+                at.into(),
+                claim.into(),
+                u64::from(content.failures).into(),
+                u64::from(content.rejections).into(),
+                (&tokens.access_token).into(),
+                tokens.refresh_token.as_ref().into(),
+                tokens.expires_at.into(),
+            ],
+        )
     }
-}
 
-/// The error for a stored text that is not a valid record. It contains no part of the text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct InvalidRecord(Fault);
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Fault {
-    OtherFormat(u64),
-    Damaged(Problem),
-}
-
-impl From<Problem> for InvalidRecord {
-    fn from(problem: Problem) -> Self {
-        Self(Fault::Damaged(problem))
-    }
-}
-
-impl fmt::Display for InvalidRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Fault::OtherFormat(format) => write!(
-                f,
-                "the stored record has format {format}, this version reads format {FORMAT}"
-            ),
-            Fault::Damaged(Problem::NotJson { line, column, .. }) => {
-                write!(f, "the stored record is damaged: not JSON (line {line}, column {column})")
-            }
-            Fault::Damaged(Problem::NotAnObject) => {
-                f.write_str("the stored record is damaged: not a JSON object")
-            }
-            Fault::Damaged(problem) => write!(f, "the stored record is damaged: {problem}"),
+    /// Parses the stored form.
+    ///
+    /// # Errors
+    /// [`InvalidRecord`] if the text is truncated, damaged or of another format. A store leaves
+    /// such a text as it is: the tokens may be recovered by hand.
+    pub fn from_json(text: &str) -> Result<Self, InvalidRecord> {
+        let members = Members::read(text, &MEMBERS, FORMAT)?;
+        let refresh = match &*members.text("refresh")? {
+            "due" => RefreshState::Due(members.time("at")?),
+            "on_rejection" => RefreshState::OnRejection,
+            "in_progress" => RefreshState::InProgress {
+                until: members.time("at")?,
+                claim: members.number("claim")?,
+            },
+            "paused" => RefreshState::Paused(members.time("at")?),
+            "revoked" => RefreshState::Revoked,
+            _ => return Err(Problem::InvalidMember("refresh").into()),
+        };
+        // Databases store the version as a signed integer. No session has as many changes.
+        let version = members.number("version")?;
+        if i64::try_from(version).is_err() {
+            return Err(Problem::InvalidMember("version").into());
         }
+        let count =
+            |name| Ok::<_, Problem>(u32::try_from(members.number(name)?).unwrap_or(u32::MAX));
+        Ok(Self {
+            version,
+            content: Content {
+                grant: members.number("grant")?,
+                replaced: members.optional(Members::number, "replaced")?,
+                authorized_at: members.time("authorized_at")?,
+                refreshed_at: members.optional(Members::time, "refreshed_at")?,
+                refresh,
+                failures: count("failures")?,
+                rejections: count("rejections")?,
+                tokens: TokenSet::read(&members)?,
+            },
+        })
     }
 }
-
-impl core::error::Error for InvalidRecord {}
 
 #[cfg(test)]
 mod tests {
     use alloc::{format, string::ToString};
 
     use super::*;
+    use crate::token::Token;
 
     fn record(refresh: RefreshState) -> Record {
         Record {

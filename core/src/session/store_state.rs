@@ -35,7 +35,7 @@ const MAX_LAGS: u32 = 5;
 #[derive(Clone, Default, Debug)]
 pub(super) struct StoreState {
     failure: Option<Arc<dyn StdError + Send + Sync>>,
-    failures: u32,
+    pub(super) failures: u32,
     conflicts: u32,
     lags: u32,
     reloads: u32,

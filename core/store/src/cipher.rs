@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Encrypts and decrypts the text of stored records.
 ///

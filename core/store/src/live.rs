@@ -78,16 +78,8 @@ impl<T> Live<T> {
         self.shards.iter().flat_map(values).collect()
     }
 
-    /// Returns the number of values, in use or idle.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).values.len()).sum()
-    }
-
-    /// Returns whether there are no values.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     #[expect(

@@ -1,13 +1,14 @@
 //! Records as the texts that stores keep, encrypted or not.
 
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use dropbox_sign_oauth::session::{InvalidRecord, Record};
+use dropbox_sign_oauth::{InvalidRecord, session::Record};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{Cipher, Sealed};
+use crate::{Cipher, Sealed, cipher::BoxError};
 
 /// The largest stored text, in bytes: far more than a record with the longest tokens that a
 /// response can contain.
@@ -92,7 +93,7 @@ impl RecordText {
         if !text.starts_with(SEALED_PREFIX) {
             return match &self.cipher {
                 Some(cipher) if !cipher.accepts_plain_text() => Err(RecordTextError::NotEncrypted),
-                _ => Record::from_json(text).map_err(RecordTextError::Invalid),
+                _ => Ok(Record::from_json(text)?),
             };
         }
         // What serde_json says of an error is not passed on: it quotes the text.
@@ -103,49 +104,19 @@ impl RecordText {
         }
         let key_id = envelope.key_id.into_owned();
         let Some(cipher) = &self.cipher else {
-            return Err(RecordTextError::NoCipher { key_id });
+            return Err(RecordTextError::NoCipher(key_id));
         };
         let bytes = STANDARD.decode(&*envelope.text).map_err(|_| RecordTextError::Damaged)?;
         let sealed = Sealed { key_id, bytes };
-        let opened = cipher
-            .open(&sealed, &associated(key, envelope.version))
+        let opened = cipher.open(&sealed, &associated(key, envelope.version));
+        let plain = opened
             .map(Zeroizing::new)
-            .map_err(|source| RecordTextError::Open { key_id: sealed.key_id, source })?;
+            .map_err(|error| RecordTextError::Open(sealed.key_id, error))?;
         // A record is ASCII: what is not UTF-8 makes it invalid.
-        let record = match std::str::from_utf8(&opened) {
-            Ok(plain) => Record::from_json(plain).map_err(RecordTextError::Invalid)?,
-            Err(_) => return Err(RecordTextError::Damaged),
-        };
+        let plain = std::str::from_utf8(&plain).map_err(|_| RecordTextError::Damaged)?;
+        let record = Record::from_json(plain)?;
         check_version(&record, envelope.version)?;
         Ok(record)
-    }
-
-    /// Returns version and text as a row of a table has them.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
-    pub fn encode_row(
-        &self,
-        key: &str,
-        record: &Record,
-    ) -> Result<(i64, Zeroizing<String>), RecordTextError> {
-        let text = self.encode(key, record)?;
-        let version = i64::try_from(record.version());
-        Ok((version.map_err(|_| RecordTextError::VersionTooLarge)?, text))
-    }
-
-    /// Reads version and text of a row of a table.
-    ///
-    /// # Errors
-    /// As [`decode_version`](Self::decode_version).
-    pub fn decode_row(
-        &self,
-        key: &str,
-        version: i64,
-        text: &str,
-    ) -> Result<Record, RecordTextError> {
-        let version = u64::try_from(version).map_err(|_| RecordTextError::Damaged)?;
-        self.decode_version(key, version, text)
     }
 
     /// Reads the text stored under `key` in a store that keeps the version beside it.
@@ -155,9 +126,10 @@ impl RecordText {
     pub fn decode_version(
         &self,
         key: &str,
-        version: u64,
+        version: impl TryInto<u64>,
         text: &str,
     ) -> Result<Record, RecordTextError> {
+        let version = version.try_into().map_err(|_| RecordTextError::Damaged)?;
         let record = self.decode(key, text)?;
         check_version(&record, version)?;
         Ok(record)
@@ -165,11 +137,10 @@ impl RecordText {
 }
 
 fn check_version(record: &Record, stored: u64) -> Result<(), RecordTextError> {
-    let actual = record.version();
-    if actual == stored {
-        return Ok(());
+    match record.version() {
+        actual if actual == stored => Ok(()),
+        actual => Err(RecordTextError::OtherVersion { stored, actual }),
     }
-    Err(RecordTextError::OtherVersion { stored, actual })
 }
 
 /// The associated data of a record. The key is last, so that no two pairs have the same.
@@ -187,34 +158,35 @@ impl fmt::Debug for RecordText {
 }
 
 /// Why a record could not be converted to its stored text or back. No text is kept in it.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RecordTextError {
     /// The text is larger than [`MAX_TEXT`].
+    #[error("the record is larger than {MAX_TEXT} bytes")]
     TooLarge,
     /// The record's version is larger than the largest `i64`.
+    #[error("the version of the record exceeds 63 bits")]
     VersionTooLarge,
     /// The cipher failed to encrypt.
-    Seal(Box<dyn Error + Send + Sync>),
-    /// The cipher failed to decrypt.
-    Open {
-        /// The encryption key that the stored record names.
-        key_id: String,
-        /// Why it failed.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// The stored record is encrypted, and the store has no cipher.
-    NoCipher {
-        /// The encryption key that the stored record names.
-        key_id: String,
-    },
+    #[error("encrypting the record failed")]
+    Seal(#[source] BoxError),
+    /// The cipher failed to decrypt with the encryption key of this name.
+    #[error("decrypting the record with the key {0:?} failed")]
+    Open(String, #[source] BoxError),
+    /// The stored record is encrypted with the key of this name, and the store has no cipher.
+    #[error("the record is encrypted with the key {0:?}, and the store has no cipher")]
+    NoCipher(String),
     /// The stored record is not encrypted, and the store has a cipher.
+    #[error("the record is not encrypted")]
     NotEncrypted,
     /// The encrypted record is of a format that this version does not read.
+    #[error("the encrypted record has format {0}, and this library reads {SEALED_FORMAT}")]
     OtherFormat(u64),
     /// What is stored is damaged.
+    #[error("the stored record is damaged")]
     Damaged,
     /// The record is stored under another version than its own.
+    #[error("the record has version {actual}, and is stored as version {stored}")]
     OtherVersion {
         /// The version that is stored beside the record.
         stored: u64,
@@ -222,42 +194,6 @@ pub enum RecordTextError {
         actual: u64,
     },
     /// The text is not a record that this version reads.
-    Invalid(InvalidRecord),
-}
-
-impl fmt::Display for RecordTextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge => write!(f, "the record is larger than {MAX_TEXT} bytes"),
-            Self::VersionTooLarge => f.write_str("the version of the record exceeds 63 bits"),
-            Self::Seal(_) => f.write_str("encrypting the record failed"),
-            Self::Open { key_id, .. } => {
-                write!(f, "decrypting the record with the key {key_id:?} failed")
-            }
-            Self::NoCipher { key_id } => write!(
-                f,
-                "the record is encrypted with the key {key_id:?}, and the store has no cipher"
-            ),
-            Self::NotEncrypted => f.write_str("the record is not encrypted"),
-            Self::OtherFormat(format) => write!(
-                f,
-                "the encrypted record has format {format}, and this library reads {SEALED_FORMAT}"
-            ),
-            Self::Damaged => f.write_str("the stored record is damaged"),
-            Self::OtherVersion { stored, actual } => {
-                write!(f, "the record has version {actual}, and is stored as version {stored}")
-            }
-            Self::Invalid(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Error for RecordTextError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Seal(source) | Self::Open { source, .. } => Some(&**source),
-            Self::Invalid(error) => error.source(),
-            _ => None,
-        }
-    }
+    #[error(transparent)]
+    Invalid(#[from] InvalidRecord),
 }

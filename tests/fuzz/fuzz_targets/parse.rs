@@ -1,6 +1,6 @@
 //! Any response to each operation is a result or an error, and shows no secret.
 //!
-//! The input is the status in two bytes, headers up to an empty line, and the body.
+//! The input is the status in two bytes, headers and an empty line if there are headers, and the body.
 
 #![no_main]
 
@@ -26,7 +26,7 @@ fn response(data: &[u8]) -> Option<Response<Vec<u8>>> {
     };
     let mut response = Response::new(body.to_vec());
     *response.status_mut() = StatusCode::from_u16(100 + status % 900).ok()?;
-    for line in head.split(|byte| *byte == b'\n') {
+    for line in head.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
         let value = HeaderValue::from_bytes(&line[colon + 1..]).ok()?;

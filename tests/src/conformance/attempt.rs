@@ -2,16 +2,18 @@
 
 use std::{
     any::Any,
+    error::Error as StdError,
+    io, iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, mpsc},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use dropbox_sign_oauth::{CallError, Replay, TokenResponse, UnixTime};
+use dropbox_sign_oauth::{CallError, Error, Replay, TokenResponse, UnixTime};
 use tokio::{runtime, time::timeout};
 
-use super::{Ending, Place, Setup, TokenOperation, call, canary::Canaries};
+use super::{Setup, TokenOperation, canary::Canaries};
 use crate::fault::Outcome;
 
 /// The calls of one case.
@@ -26,12 +28,11 @@ pub(super) struct Order {
 }
 
 /// What is judged of one call.
-#[derive(Debug)]
 pub(super) struct Call {
-    pub(super) ending: Ending,
+    pub(super) outcome: Outcome,
     pub(super) elapsed: Duration,
-    /// Every text that a program could print of the result.
-    pub(super) texts: Vec<(Place, String)>,
+    /// Every text that a program could print of the result, and where it is from.
+    pub(super) texts: Vec<(&'static str, String)>,
     /// Whether the tokens of a success are not the server's.
     pub(super) wrong_tokens: bool,
     /// The wait that the error requests.
@@ -41,53 +42,60 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn ended(ending: Ending, elapsed: Duration) -> Self {
-        Self { ending, elapsed, texts: Vec::new(), wrong_tokens: false, wait: None, replay: None }
+    fn ended(outcome: Outcome, begin: Instant) -> Self {
+        let elapsed = begin.elapsed();
+        Self { outcome, elapsed, texts: Vec::new(), wrong_tokens: false, wait: None, replay: None }
     }
 
-    fn read(
-        result: Result<TokenResponse, CallError>,
-        elapsed: Duration,
-        canaries: &Canaries,
-    ) -> Self {
+    fn read(result: Result<TokenResponse, CallError>, begin: Instant, canaries: &Canaries) -> Self {
         match result {
             Ok(response) => Self {
-                texts: vec![(Place::Debug, format!("{response:?}"))],
-                wrong_tokens: !canaries
-                    .are_tokens(&response.access_token, response.refresh_token.as_ref()),
-                ..Self::ended(Ending::Outcome(Outcome::Ok), elapsed)
+                texts: vec![("Debug", format!("{response:?}"))],
+                wrong_tokens: !canaries.are_in(&response),
+                ..Self::ended(Outcome::Ok, begin)
             },
-            Err(error) => {
-                let outcome = call::outcome(&error);
-                Self {
-                    wait: error.retry_after(now()),
-                    replay: match &error {
-                        CallError::Unknown { replay, .. } => Some(*replay),
-                        CallError::NotSent(_) | CallError::Answered(_) => None,
-                    },
-                    texts: texts(&error),
-                    ..Self::ended(outcome.map_or(Ending::Unclassified, Ending::Outcome), elapsed)
-                }
-            }
+            Err(error) => Self {
+                wait: error.retry_after(UnixTime::now()),
+                replay: match &error {
+                    CallError::Unknown { replay, .. } => Some(*replay),
+                    CallError::NotSent(_) | CallError::Answered(_) => None,
+                },
+                texts: texts(&error),
+                ..Self::ended(outcome(&error), begin)
+            },
         }
     }
 }
 
-fn now() -> UnixTime {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    UnixTime::since_epoch(now)
+fn outcome(error: &CallError) -> Outcome {
+    match error {
+        CallError::NotSent(_) => Outcome::NotSent,
+        CallError::Unknown { .. } => Outcome::Unknown,
+        CallError::Answered(error) => match error {
+            Error::Rejected(_) => Outcome::Rejected,
+            Error::Throttled(_) => Outcome::Throttled,
+            Error::ServerFault(_) => Outcome::ServerFault,
+            Error::RedirectRefused { .. } => Outcome::Redirect,
+            Error::StateMismatch => Outcome::StateMismatch,
+            Error::Malformed { .. } => Outcome::Malformed,
+            Error::TooLarge { .. } => Outcome::TooLarge,
+            _ => Outcome::Unclassified,
+        },
+    }
 }
 
-fn texts(error: &CallError) -> Vec<(Place, String)> {
-    let chain = call::chain(error).enumerate().flat_map(|(depth, error)| {
-        let (display, debug) = if depth == 0 {
-            (Place::Display, Place::Debug)
-        } else {
-            (Place::Source, Place::Source)
-        };
-        [(display, error.to_string()), (debug, format!("{error:?}"))]
+fn texts(error: &CallError) -> Vec<(&'static str, String)> {
+    let first: &(dyn StdError + 'static) = error;
+    let chain = iter::successors(Some(first), |&error| match error.downcast_ref::<io::Error>() {
+        // `io::Error::source` skips the error that it wraps.
+        Some(error) => error.get_ref().map(|inner| inner as _),
+        None => error.source(),
     });
-    chain.collect()
+    let sources = chain.skip(1);
+    let sources =
+        sources.flat_map(|it| [("source", it.to_string()), ("source", format!("{it:?}"))]);
+    let own = [("Display", error.to_string()), ("Debug", format!("{error:?}"))];
+    own.into_iter().chain(sources).collect()
 }
 
 /// Makes a client and runs its calls. Each element of the result is one call.
@@ -101,11 +109,10 @@ where
     Arc::new(move |order| {
         let mut send = make(&order.setup);
         let mut calls = Vec::new();
-        for (index, operation) in order.operations.into_iter().enumerate() {
-            rest(index, order.idle);
+        for operation in order.operations {
+            rest(&calls, order.idle);
             let begin = Instant::now();
-            let result = send(operation);
-            calls.push(Call::read(result, begin.elapsed(), &order.canaries));
+            calls.push(Call::read(send(operation), begin, &order.canaries));
         }
         calls
     })
@@ -123,16 +130,14 @@ where
             let send = make(&order.setup);
             let last = order.operations.len() - 1;
             let mut calls = Vec::new();
-            for (index, operation) in order.operations.into_iter().enumerate() {
-                rest(index, order.idle);
+            for operation in order.operations {
+                rest(&calls, order.idle);
                 let begin = Instant::now();
-                let patience =
-                    order.gives_up_after.filter(|_| index == last).unwrap_or(Duration::MAX);
-                let call = match timeout(patience, send(operation)).await {
-                    Ok(result) => Call::read(result, begin.elapsed(), &order.canaries),
-                    Err(_) => Call::ended(Ending::Outcome(Outcome::Unknown), begin.elapsed()),
-                };
-                calls.push(call);
+                let limit = order.gives_up_after.filter(|_| calls.len() == last);
+                calls.push(match timeout(limit.unwrap_or(Duration::MAX), send(operation)).await {
+                    Ok(result) => Call::read(result, begin, &order.canaries),
+                    Err(_) => Call::ended(Outcome::Unknown, begin),
+                });
             }
             calls
         });
@@ -143,49 +148,34 @@ where
 }
 
 /// Blocks the thread between two calls.
-fn rest(index: usize, idle: Duration) {
-    if index > 0 {
+fn rest(calls: &[Call], idle: Duration) {
+    if !calls.is_empty() {
         thread::sleep(idle);
     }
 }
 
-/// Runs the calls on a new thread, and abandons it after `patience`. Returns the last call and the
-/// calls before it.
-pub(super) fn attempt(
-    transport: &Transport,
-    order: Order,
-    patience: Duration,
-    name: &str,
-) -> (Call, Vec<Call>) {
+/// Runs the calls on a new thread, and abandons it after `patience`. Returns the calls, or one that
+/// says how they failed.
+pub(super) fn attempt(transport: &Transport, order: Order, patience: Duration) -> Vec<Call> {
     let (sender, receiver) = mpsc::channel();
     let transport = Arc::clone(transport);
     let begin = Instant::now();
-    let thread = thread::Builder::new().name(name.into()).spawn(move || {
+    thread::spawn(move || {
         let calls = catch_unwind(AssertUnwindSafe(|| transport(order)));
         // The receiver is gone if the thread was abandoned.
         let _ = sender.send(calls);
     });
-    thread.expect("a thread for the transport");
-    let calls = receiver.recv_timeout(patience);
-    let elapsed = begin.elapsed();
-    match calls {
-        Ok(Ok(mut calls)) => {
-            let last = calls.pop().expect("a case has a call");
-            (last, calls)
-        }
+    match receiver.recv_timeout(patience) {
+        Ok(Ok(calls)) => calls,
         Ok(Err(panic)) => {
-            let message = message(&*panic);
-            let mut call = Call::ended(Ending::Panicked(message.clone()), elapsed);
-            call.texts.push((Place::Panic, message));
-            (call, Vec::new())
+            let texts = vec![("panic", message(&*panic))];
+            vec![Call { texts, ..Call::ended(Outcome::Panicked, begin) }]
         }
-        Err(_) => (Call::ended(Ending::Hung, elapsed), Vec::new()),
+        Err(_) => vec![Call::ended(Outcome::Hung, begin)],
     }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or(panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message")
-        .into()
+    text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default().into()
 }

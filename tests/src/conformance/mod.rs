@@ -38,10 +38,10 @@
 //!
 //! [`Conformance::with_resolver`], [`Conformance::with_proxy`] and [`Conformance::with_http2`] add
 //! cases for clients that have a configurable resolver or proxy, or speak HTTP/2.
-//! [`Conformance::allow`] accepts a known divergence.
+//! [`Conformance::allow`] expects a known divergence.
 //!
 //! # Checks
-//! Each case has one right outcome, or a few. Besides:
+//! Each case has one right outcome, or a few. In addition:
 //! - The server receives at most one request per call (a second one of a refresh whose pooled
 //!   connection was closed), none at a redirect's target or past a proxy, and none of a call that is
 //!   *not sent*.
@@ -52,7 +52,7 @@
 //! - Tokens, rejections and waits are those of the response. An *unknown* outcome says correctly
 //!   whether the request may be sent again.
 //! - No secret of the request or response appears in `Display`, `Debug`, the sources, or the log at
-//!   DEBUG (of `log`, and of `tracing` through `log`). Each case has its own secrets, so that a leak
+//!   DEBUG (of `log`, and of `tracing` if the process has no subscriber). Each case has its own secrets, so that a leak
 //!   is attributed to the right case although cases run concurrently.
 //!
 //! A transport that panics or hangs fails the case, and the run continues.
@@ -60,15 +60,15 @@
 //! [`unread_capacity`]: crate::peer::unread_capacity
 
 mod attempt;
-mod call;
 mod canary;
 mod logs;
 mod report;
 mod run;
+mod setup;
 mod stage;
 mod torture;
 
-pub use call::{Setup, TokenOperation};
-pub use report::{Ending, Place, Report, Row, Verdict, Violation};
+pub use report::{Report, Row};
 pub use run::Conformance;
+pub use setup::{Setup, TokenOperation};
 pub use torture::torture;

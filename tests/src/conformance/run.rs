@@ -1,7 +1,7 @@
 //! Plays the cases, several concurrently, and judges each.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -13,15 +13,16 @@ use std::{
 use dropbox_sign_oauth::{CallError, Replay, TokenResponse};
 
 use super::{
-    Ending, Place, Report, Row, Setup, TokenOperation, Verdict, Violation,
+    Report, Row, Setup, TokenOperation,
     attempt::{self, Call, Order, Transport},
-    canary::{Canaries, Needle},
-    logs::{self, Watch},
-    stage::{Certificates, Stage, Trap},
+    canary::Canaries,
+    logs,
+    stage::Stage,
 };
 use crate::{
-    fault::{BODY_LIMIT, Case, Detail, Group, Kind, Origin, Outcome, Resolution, cases},
-    peer::{Tally, unread_capacity},
+    fault::{BODY_LIMIT, Case, Kind, Origin, Outcome, Resolution, cases},
+    peer::{Peer, Script, unread_capacity},
+    tls::Authority,
 };
 
 /// The deadline or connect timeout of calls that nothing else ends.
@@ -66,8 +67,8 @@ enum Ability {
 pub struct Conformance {
     transport: String,
     abilities: Vec<Ability>,
-    groups: Option<Vec<Group>>,
-    allowed: Vec<(String, Outcome)>,
+    only: Vec<String>,
+    allowed: HashMap<String, Vec<Outcome>>,
 }
 
 impl Conformance {
@@ -76,8 +77,8 @@ impl Conformance {
         Self {
             transport: transport.into(),
             abilities: vec![Ability::Tls],
-            groups: None,
-            allowed: Vec::new(),
+            only: Vec::new(),
+            allowed: HashMap::new(),
         }
     }
 
@@ -106,15 +107,15 @@ impl Conformance {
         self
     }
 
-    /// Runs only these groups.
-    pub fn only(self, groups: &[Group]) -> Self {
-        Self { groups: Some(groups.to_vec()), ..self }
+    /// Runs only these cases.
+    pub fn only(self, cases: &[&str]) -> Self {
+        Self { only: cases.iter().map(|&case| case.into()).collect(), ..self }
     }
 
-    /// Allows a case to end in an outcome that is not right. The report shows such cases, and
-    /// allowances that were not needed.
+    /// Expects a case to end in an outcome that is not right, in one of its variations at least. The
+    /// report shows such cases.
     pub fn allow(mut self, case: &str, outcome: Outcome) -> Self {
-        self.allowed.push((case.into(), outcome));
+        self.allowed.entry(case.into()).or_default().push(outcome);
         self
     }
 
@@ -122,8 +123,8 @@ impl Conformance {
     /// how it sends an operation.
     ///
     /// # Panics
-    /// If an [allowed](Self::allow) case does not exist, or the system provides no sockets or
-    /// threads.
+    /// If an [allowed](Self::allow) case does not exist, the process has another logger, or the
+    /// system provides no sockets or threads.
     pub fn run_blocking<M, S>(self, make: M) -> Report
     where
         M: Fn(&Setup) -> S + Send + Sync + 'static,
@@ -150,64 +151,43 @@ impl Conformance {
     fn run(self, transport: Transport, is_async: bool) -> Report {
         let begin = Instant::now();
         let mut cases = cases();
-        let names: HashSet<_> = cases.iter().map(|case| case.name).collect();
-        for (case, _) in &self.allowed {
-            assert!(names.contains(&**case), "there is no case `{case}` to allow");
+        for name in self.only.iter().chain(self.allowed.keys()) {
+            assert!(cases.iter().any(|case| case.name == name), "there is no case `{name}`");
         }
-        if let Some(groups) = &self.groups {
-            cases.retain(|case| groups.contains(&case.group));
-        }
-        let listens = logs::listen();
-        let records = logs::records();
-        let runner = Runner {
-            transport,
-            certificates: Certificates::new(),
-            unread_capacity: unread_capacity(),
-        };
+        cases.retain(|case| self.only.is_empty() || self.only.iter().any(|name| name == case.name));
+        let log_records = logs::lines().len();
+        let runner =
+            Runner { transport, authority: Authority::new(), unread_capacity: unread_capacity() };
         let rows = concurrently(&cases, |case| match self.obstacle(case, is_async) {
-            Some(reason) => Row::new(case, Verdict::NotApplicable(reason)),
-            None => runner.play(case, &self.allowed_in(case)),
+            None => runner.play(case, self.allowed.get(case.name).map_or(&[], Vec::as_slice)),
+            reason => Row { not_applicable: reason, ..Row::new(case) },
         });
-        let unused = self.allowed.into_iter().filter(|(case, outcome)| {
-            let row = rows.iter().find(|row| row.case == case);
-            row.is_some_and(|row| row.variations > 0 && !row.divergences.contains(outcome))
-        });
-        let unused_allowances = unused.collect();
         Report {
-            unused_allowances,
-            log_records: listens.then(|| logs::records() - records),
+            log_records: logs::lines().len() - log_records,
             elapsed: begin.elapsed(),
             transport: self.transport,
             rows,
         }
     }
 
-    fn allowed_in(&self, case: &Case) -> Vec<Outcome> {
-        let allowed = self.allowed.iter().filter(|(name, _)| name == case.name);
-        allowed.map(|(_, outcome)| *outcome).collect()
-    }
-
     /// Returns why a case cannot be run.
     fn obstacle(&self, case: &Case, is_async: bool) -> Option<&'static str> {
         let lacks = |ability| !self.abilities.contains(&ability);
-        let is_plain = matches!(
-            case.origin,
-            Origin::Http | Origin::Refused | Origin::BlackHole | Origin::NotLoopback
-        );
-        let resolves = matches!(case.origin, Origin::Unresolved(_) | Origin::Localhost);
-        if !is_plain && lacks(Ability::Tls) {
-            Some("the transport does not speak TLS")
-        } else if resolves && lacks(Ability::Resolver) {
-            Some("the transport has no configurable resolver")
-        } else if case.origin == Origin::Http2 && lacks(Ability::Http2) {
-            Some("the transport does not speak HTTP/2")
-        } else if case.group == Group::Proxy && lacks(Ability::Proxy) {
-            Some("the transport has no setting for a proxy")
-        } else if case.gives_up && !is_async {
-            Some("a blocking call cannot be dropped")
-        } else {
-            None
+        match case.origin {
+            Origin::Unresolved(_) | Origin::Localhost if lacks(Ability::Resolver) => {
+                Some("the transport has no configurable resolver")
+            }
+            Origin::Http2 if lacks(Ability::Http2) => Some("the transport does not speak HTTP/2"),
+            Origin::Proxy(_) | Origin::ProxyToHttp | Origin::ProxyRefused(_)
+                if lacks(Ability::Proxy) =>
+            {
+                Some("the transport has no setting for a proxy")
+            }
+            Origin::Http | Origin::Refused | Origin::BlackHole | Origin::NotLoopback => None,
+            _ if lacks(Ability::Tls) => Some("the transport does not speak TLS"),
+            _ => None,
         }
+        .or_else(|| (case.gives_up && !is_async).then_some("a blocking call cannot be dropped"))
     }
 }
 
@@ -235,58 +215,79 @@ fn concurrently(cases: &[Case], play: impl Fn(&Case) -> Row + Sync) -> Vec<Row> 
 
 struct Runner {
     transport: Transport,
-    certificates: Certificates,
+    authority: Authority,
     unread_capacity: u64,
 }
 
 impl Runner {
     /// Plays the variations of a case up to the first that fails.
     fn play(&self, case: &Case, allowed: &[Outcome]) -> Row {
-        let mut row = Row::new(case, Verdict::Failed(vec![Violation::NotPlayed]));
+        let mut row = Row::new(case);
         let canaries = Canaries::new();
-        let needles = canaries.needles();
         let values = canaries.values();
-        let trap = Trap::set(case, &values).expect("a port for the redirect's target");
-        let values = values.with("trap", trap.base()).with("target", trap.address());
-        let watch = Watch::begin(needles.clone());
-        for variation in 0.. {
-            let Some(scripts) = case.play.variation(variation, &values) else {
-                break;
-            };
-            let canaries = canaries.clone().sent_by(&scripts);
-            let stage = Stage::set(case.origin, scripts, &self.certificates, &trap);
+        // A client that follows a redirect would succeed.
+        let tokens = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                      Content-Length: {length}\r\n\r\n{\"access_token\":\"{access_token}\"}";
+        let script = Script::new().read_request().send(tokens).render(&values);
+        let trap = Peer::start([script], None).expect("a port for a second server");
+        let values = values.with("trap", trap.http()).with("target", trap.address().to_string());
+        let needles = canaries.needles();
+        let begin = logs::lines().len();
+        for scripts in case.variations(&values) {
+            let canaries = canaries.sent_by(&scripts);
+            let stage = Stage::set(case.origin, scripts, &self.authority, &trap);
             let stage = stage.expect("an address for the case");
             let setup = self.setup(case, &stage);
+            let is_connecting = is_about_connecting(case);
+            let limit = latest(if is_connecting { setup.connect_timeout } else { setup.deadline });
+            let patience = latest(setup.deadline) * 2 + GRACE;
             let order = Order {
-                operations: canaries.operations(stage.base(), case.calls),
+                operations: canaries.operations(&stage.base, case.calls),
                 gives_up_after: case.gives_up.then_some(PATIENCE_OF_A_CALLER),
                 idle: case.idle,
                 canaries,
                 setup,
             };
-            let limit = latest(if is_about_connecting(case) {
-                order.setup.connect_timeout
-            } else {
-                order.setup.deadline
-            });
-            let calls = u32::try_from(case.calls.len()).unwrap_or(u32::MAX);
-            let patience = latest(order.setup.deadline) * calls + GRACE;
-            let (call, earlier) = attempt::attempt(&self.transport, order, patience, case.name);
+            let calls = attempt::attempt(&self.transport, order, patience);
+            let (call, earlier) = calls.split_last().expect("a case has a call");
 
-            let mut violations = Vec::new();
-            judge_result(case, &call, &earlier, &mut violations);
-            self.judge_traffic(case, &call.ending, stage.tally(), &mut violations);
-            if trap.is_sprung() {
-                violations.push(Violation::WrongServer);
+            let tally = stage.tally();
+            row.outcome = Some(call.outcome);
+            row.elapsed = row.elapsed.max(call.elapsed);
+            row.posts = row.posts.max(tally.posts);
+            row.bytes = row.bytes.max(tally.written);
+            row.variations += 1;
+            if !allowed.contains(&call.outcome) {
+                row.check(case.expected.contains(&call.outcome), "wrong outcome");
+            } else if !row.allowed.contains(&call.outcome) {
+                row.allowed.push(call.outcome);
             }
-            if call.elapsed > limit {
-                violations.push(Violation::Late(limit));
+            judge_result(case, call, earlier, &mut row);
+            row.check(
+                tally.requests <= case.max_requests(),
+                format!("{} requests", tally.requests),
+            );
+            // In HTTP/2 a server can say that it received a request and did not act on it.
+            let is_received = tally.requests >= case.calls.len() && case.origin != Origin::Http2;
+            row.check(call.outcome != Outcome::NotSent || !is_received, "not sent, but received");
+            let read = tally.written.saturating_sub(self.unread_capacity);
+            row.check(read <= BODY_LIMIT as u64 + ONE_BUFFER, "read too much");
+            row.check(trap.tally().connections == 0, "called the wrong server");
+            row.check(call.elapsed <= limit, format!("took longer than {limit:?}"));
+            for (place, text) in calls.iter().flat_map(|call| &call.texts) {
+                row.check_secrets(&needles, place, text);
             }
-            judge_secrets(&call, &earlier, &needles, &watch.found(), &mut violations);
-            row.add(&call, stage.tally(), violations, allowed);
-            if matches!(row.verdict, Verdict::Failed(_)) {
+            if !row.violations.is_empty() {
                 break;
             }
+        }
+        let log = logs::lines()[begin..].to_vec();
+        for line in &log {
+            row.check_secrets(&needles, "log", line);
+        }
+        for allowed in allowed {
+            let is_needed = row.allowed.contains(allowed);
+            row.check(is_needed, format!("is allowed to end in {allowed:?}, and did not"));
         }
         row
     }
@@ -300,44 +301,24 @@ impl Runner {
             (deadline, deadline)
         };
         Setup {
-            root: self.certificates.root().clone(),
+            root_certificate: self.authority.root(),
             deadline,
             connect_timeout,
+            body_limit: BODY_LIMIT,
             resolution: match case.origin {
                 Origin::Unresolved(resolution) => resolution,
                 Origin::Localhost => Resolution::Elsewhere,
                 _ => Resolution::System,
             },
             http2: case.origin == Origin::Http2,
-            proxy: stage.proxy().map(str::to_owned),
-        }
-    }
-
-    fn judge_traffic(
-        &self,
-        case: &Case,
-        ending: &Ending,
-        tally: Tally,
-        violations: &mut Vec<Violation>,
-    ) {
-        if tally.requests > case.max_requests() {
-            violations.push(Violation::Requests(tally.requests));
-        }
-        // In HTTP/2 a server can say that it received a request and did not act on it.
-        let was_sent = tally.requests >= case.calls.len() && case.group != Group::Http2;
-        if *ending == Ending::Outcome(Outcome::NotSent) && was_sent {
-            violations.push(Violation::NotSentButReceived);
-        }
-        let read = tally.written.saturating_sub(self.unread_capacity);
-        if read > BODY_LIMIT as u64 + ONE_BUFFER {
-            violations.push(Violation::BytesRead(read));
+            proxy: stage.proxy.clone(),
         }
     }
 }
 
 /// Returns whether only the connect timeout ends the call.
 fn is_about_connecting(case: &Case) -> bool {
-    matches!(case.group, Group::Connect | Group::Proxy) && case.waits
+    matches!(case.group, "connect" | "proxy") && case.waits
 }
 
 /// Returns the longest accepted duration of a call whose limit is `limit`.
@@ -345,75 +326,25 @@ fn latest(limit: Duration) -> Duration {
     limit + limit / 5 + SCHEDULING_ALLOWANCE
 }
 
-fn judge_result(case: &Case, call: &Call, earlier: &[Call], violations: &mut Vec<Violation>) {
-    let is_right = |ending: &Ending, expected: &[Outcome]| matches!(ending, Ending::Outcome(outcome) if expected.contains(outcome));
-    if !is_right(&call.ending, case.expected) {
-        violations.push(Violation::Outcome);
+fn judge_result(case: &Case, call: &Call, earlier: &[Call], row: &mut Row) {
+    for call in earlier {
+        row.check(
+            call.outcome == Outcome::Ok,
+            format!("an earlier call ended in {:?}", call.outcome),
+        );
     }
-    let failed = earlier.iter().find(|call| !is_right(&call.ending, &[Outcome::Ok]));
-    violations.extend(failed.map(|call| Violation::EarlierCall(call.ending.clone())));
-    if call.wrong_tokens || earlier.iter().any(|call| call.wrong_tokens) {
-        violations.push(Violation::WrongTokens);
-    }
-    let replay = match case.calls.last() {
-        Some(Kind::Refresh) => Replay::Safe,
-        Some(Kind::Generate) | None => Replay::Never,
-    };
-    let wrong = call.replay.filter(|said| *said != replay);
-    violations.extend(wrong.map(Violation::Replay));
-    for detail in &case.details {
-        match detail {
-            Detail::Says(text) => {
-                let says = |(place, shown): &(Place, String)| {
-                    *place != Place::Debug && shown.contains(text)
-                };
-                if !call.texts.iter().any(says) {
-                    violations.push(Violation::Unsaid(text));
-                }
-            }
-            Detail::Wait(wait) if *wait != call.wait => {
-                violations.push(Violation::Wait(call.wait));
-            }
-            Detail::Wait(_) => {}
-        }
-    }
-}
-
-fn judge_secrets(
-    call: &Call,
-    earlier: &[Call],
-    needles: &[Needle],
-    logged: &[&'static str],
-    violations: &mut Vec<Violation>,
-) {
-    let texts = earlier.iter().chain([call]).flat_map(|call| &call.texts);
-    let shown = texts.flat_map(|(place, text)| {
-        let found = needles.iter().filter(|needle| needle.is_in(text));
-        found.map(|needle| Violation::Leak(needle.secret, *place))
-    });
-    let logged = logged.iter().map(|secret| Violation::Leak(secret, Place::Log));
-    for leak in shown.chain(logged) {
-        if !violations.contains(&leak) {
-            violations.push(leak);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::Play;
-
-    #[test]
-    fn fails_a_case_without_variations() {
-        let mut case = cases().swap_remove(0);
-        case.play = Play::Variations(|_, _| None);
-        let runner = Runner {
-            transport: attempt::blocking(|_| |_| unreachable!()),
-            certificates: Certificates::new(),
-            unread_capacity: 0,
-        };
-        let row = runner.play(&case, &[]);
-        assert_eq!(row.verdict, Verdict::Failed(vec![Violation::NotPlayed]));
-    }
+    let wrong_tokens = call.wrong_tokens || earlier.iter().any(|call| call.wrong_tokens);
+    row.check(!wrong_tokens, "wrong tokens");
+    let is_refresh = case.calls.last() == Some(&Kind::Refresh);
+    let replay = if is_refresh { Replay::Safe } else { Replay::Never };
+    row.check(call.replay.is_none_or(|said| said == replay), format!("says {:?}", call.replay));
+    let says = |(place, text): &(&str, String)| *place != "Debug" && text.contains(case.says);
+    row.check(
+        case.says.is_empty() || call.texts.iter().any(says),
+        format!("does not say `{}`", case.says),
+    );
+    row.check(
+        !case.checks_wait || case.wait == call.wait,
+        format!("requests the wait {:?}", call.wait),
+    );
 }

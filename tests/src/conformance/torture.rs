@@ -7,8 +7,8 @@ use crate::{
     samples::{app_at, code_of},
 };
 
-/// Exchanges codes at `base` until one succeeds. `send` lets the number of reads and writes succeed
-/// that it is given, and fails all others. Returns whether each failure was *not sent*.
+/// Exchanges codes at `base` until one succeeds. The first argument of `send` is the number
+/// of reads and writes that succeed; all later ones fail. Returns whether each failure was *not sent*.
 ///
 /// # Panics
 /// If the outcome of a call is not *not sent* or *unknown*, if `peer` received the request of one

@@ -8,37 +8,27 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-/// A loopback address that refuses connections until this is dropped.
-///
-/// The port is bound but not listened on, so that no other server can get it.
+/// A loopback address that refuses connections until this is dropped: the port is bound, so that no
+/// other server can get it, and not listened on.
 #[derive(Debug)]
-pub struct ClosedPort {
-    address: SocketAddr,
-    _socket: Socket,
-}
+pub struct ClosedPort(Socket);
 
 impl ClosedPort {
     /// Binds a free port.
-    ///
-    /// # Errors
-    /// If there is none.
     pub fn bind() -> io::Result<Self> {
-        let socket = bound()?;
-        Ok(Self { address: address(&socket)?, _socket: socket })
+        bound().map(Self)
     }
 
     /// The address that refuses connections.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        address(&self.0)
     }
 }
 
 /// A loopback address at which every SYN is lost: the listener's queue is full.
 #[derive(Debug)]
 pub struct BlackHole {
-    address: SocketAddr,
-    _listener: Socket,
+    listener: Socket,
     _queued: Vec<TcpStream>,
 }
 
@@ -50,19 +40,15 @@ const MAX_QUEUED: usize = 64;
 
 impl BlackHole {
     /// Listens on a free port and fills the queue.
-    ///
-    /// # Errors
-    /// If there is no free port or the queue cannot be filled.
     pub fn bind() -> io::Result<Self> {
         let listener = bound()?;
         listener.listen(0)?;
-        let address = address(&listener)?;
         let mut queued = Vec::new();
         while queued.len() < MAX_QUEUED {
-            match TcpStream::connect_timeout(&address, LOST) {
+            match TcpStream::connect_timeout(&address(&listener), LOST) {
                 Ok(stream) => queued.push(stream),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Ok(Self { address, _listener: listener, _queued: queued });
+                    return Ok(Self { listener, _queued: queued });
                 }
                 Err(error) => return Err(error),
             }
@@ -71,9 +57,8 @@ impl BlackHole {
     }
 
     /// The address at which SYNs are lost.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        address(&self.listener)
     }
 }
 
@@ -84,7 +69,7 @@ pub(super) fn bound() -> io::Result<Socket> {
     Ok(socket)
 }
 
-pub(super) fn address(socket: &Socket) -> io::Result<SocketAddr> {
-    let address = socket.local_addr()?.as_socket();
-    address.ok_or_else(|| io::Error::other("the socket is not an IP socket"))
+pub(super) fn address(socket: &Socket) -> SocketAddr {
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    address.expect("a bound IP socket")
 }

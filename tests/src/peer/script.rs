@@ -11,18 +11,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 #[must_use = "a script does nothing until a peer plays it"]
 pub struct Script {
-    pub(super) protocol: Protocol,
+    pub(super) http2: bool,
     pub(super) without_tls: bool,
     pub(super) lifetime: Option<usize>,
     pub(super) steps: Vec<Step>,
-}
-
-/// How the bytes of a client are counted as requests.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) enum Protocol {
-    #[default]
-    Http1,
-    Http2,
 }
 
 #[derive(Clone, Debug)]
@@ -34,9 +26,8 @@ pub(super) enum Step {
     Expect(Vec<u8>),
     StartTls,
     SendBelowTls(Vec<u8>),
-    Send { bytes: Vec<u8>, chunk: usize, pause: Duration },
+    Send { bytes: Vec<u8>, chunk: usize, pause: Duration, repeat: bool },
     Respond(fn(&[u8]) -> Vec<u8>),
-    Repeat { bytes: Vec<u8>, pause: Duration },
     Pause(Duration),
     Close,
     Fin,
@@ -51,7 +42,7 @@ impl Script {
 
     /// Creates a script for an HTTP/2 connection.
     pub fn http2() -> Self {
-        Self { protocol: Protocol::Http2, ..Self::default() }
+        Self { http2: true, ..Self::default() }
     }
 
     /// Begins without TLS, also if the peer has a configuration for it.
@@ -111,17 +102,17 @@ impl Script {
 
     /// Sends bytes in writes of at most `chunk`, with a pause after each.
     pub fn send_in_chunks(self, bytes: impl Into<Vec<u8>>, chunk: usize, pause: Duration) -> Self {
-        self.then(Step::Send { bytes: bytes.into(), chunk, pause })
+        self.then(Step::Send { bytes: bytes.into(), chunk, pause, repeat: false })
+    }
+
+    /// Sends bytes repeatedly, with a pause after each time, until the client closes.
+    pub fn repeat(self, bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
+        self.then(Step::Send { bytes: bytes.into(), chunk: usize::MAX, pause, repeat: true })
     }
 
     /// Sends what `response` returns for the body of the last request.
     pub fn respond(self, response: fn(&[u8]) -> Vec<u8>) -> Self {
         self.then(Step::Respond(response))
-    }
-
-    /// Sends bytes repeatedly, with a pause after each time, until the client closes.
-    pub fn repeat(self, bytes: impl Into<Vec<u8>>, pause: Duration) -> Self {
-        self.then(Step::Repeat { bytes: bytes.into(), pause })
     }
 
     /// Does nothing for a time.
@@ -146,114 +137,66 @@ impl Script {
 
     /// Returns whether one of the sends contains `text`.
     pub(crate) fn sends(&self, text: &str) -> bool {
-        self.steps.iter().any(|step| match step {
-            Step::Send { bytes, .. } | Step::Repeat { bytes, .. } => {
-                find(bytes, text.as_bytes()).is_some()
-            }
-            _ => false,
-        })
+        let contains = |bytes: &[u8]| find(bytes, text.as_bytes()).is_some();
+        self.steps.iter().any(|step| matches!(step, Step::Send { bytes, .. } if contains(bytes)))
     }
 
-    /// Fills in the templates of bytes to send and to expect: `{name}` becomes the value of that name, and `{length}` the number
-    /// of bytes after the next empty line. Other braces are kept.
-    pub fn render(&self, values: &Values) -> Self {
-        let mut rendered = self.clone();
-        for step in &mut rendered.steps {
-            if let Step::Send { bytes, .. } | Step::Repeat { bytes, .. } | Step::Expect(bytes) =
-                step
-            {
+    /// Fills in the templates of bytes to send and to expect: `{name}` becomes the value of that
+    /// name, and `{length}` the number of bytes after the next empty line. Other braces are kept.
+    pub fn render(mut self, values: &Values) -> Self {
+        for step in &mut self.steps {
+            if let Step::Send { bytes, .. } | Step::Expect(bytes) = step {
                 *bytes = values.render(bytes);
             }
         }
-        rendered
+        self
     }
 }
 
 /// The values of a script's templates.
 #[derive(Clone, Debug, Default)]
-pub struct Values(Vec<(&'static str, String)>);
+pub struct Values(Vec<(Vec<u8>, String)>);
 
 impl Values {
     /// Creates an empty set of values.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the value of `{name}`.
+    /// Sets the value of `{name}`. It must not contain the name of another value in braces.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.0.push((name, value.into()));
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.0.push((format!("{{{name}}}").into(), value.into()));
         self
     }
 
     /// Fills in one template, as [`Script::render`] does.
-    #[must_use]
     pub fn render(&self, template: &[u8]) -> Vec<u8> {
-        let mut filled = self.fill_in(template);
-        while let Some(start) = find(&filled, LENGTH) {
-            let end = start + LENGTH.len();
-            let rest = &filled[end..];
-            let head = [&b"\r\n\r\n"[..], b"\n\n"]
-                .into_iter()
-                .find_map(|line| Some(find(rest, line)? + line.len()));
-            let length = rest.len() - head.unwrap_or(rest.len());
-            filled.splice(start..end, length.to_string().into_bytes());
+        const LENGTH: &[u8] = b"{length}";
+        let mut filled = template.to_vec();
+        for (name, value) in &self.0 {
+            replace(&mut filled, name, |_| value.clone());
         }
-        filled
-    }
-
-    /// Replaces every `{name}` by its value.
-    fn fill_in(&self, template: &[u8]) -> Vec<u8> {
-        let mut filled = Vec::with_capacity(template.len());
-        let mut rest = template;
-        while let [first, others @ ..] = rest {
-            let known = self.0.iter().find_map(|(name, value)| {
-                let after_name = others.strip_prefix(name.as_bytes())?;
-                Some((value, after_name.strip_prefix(b"}")?))
-            });
-            match known {
-                Some((value, after)) if *first == b'{' => {
-                    filled.extend_from_slice(value.as_bytes());
-                    rest = after;
-                }
-                _ => {
-                    filled.push(*first);
-                    rest = others;
-                }
-            }
-        }
+        replace(&mut filled, LENGTH, |rest| {
+            let ends = [&b"\r\n\r\n"[..], b"\n\n"].into_iter();
+            let mut heads = ends.filter_map(|end| Some(find(rest, end)? + end.len()));
+            heads.next().map_or(0, |head| rest.len() - head).to_string()
+        });
         filled
     }
 }
 
-const LENGTH: &[u8] = b"{length}";
+/// Replaces every `from` by what `to` returns for the bytes after it.
+fn replace(bytes: &mut Vec<u8>, from: &[u8], to: impl Fn(&[u8]) -> String) {
+    let mut begin = 0;
+    while let Some(start) = find(&bytes[begin..], from) {
+        let (start, end) = (begin + start, begin + start + from.len());
+        let value = to(&bytes[end..]).into_bytes();
+        begin = start + value.len();
+        bytes.splice(start..end, value);
+    }
+}
 
 pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fills_in_templates() {
-        let values = Values::new().with("a", "1").with("b", "{a}");
-        for (template, filled) in [
-            ("", ""),
-            ("plain", "plain"),
-            ("{a}", "1"),
-            ("<{a}{b}>", "<1{a}>"),
-            (r#"{"a":"{a}"}"#, r#"{"a":"1"}"#),
-            ("{{a}} {c} {", "{1} {c} {"),
-            ("no head: {length}", "no head: 0"),
-            ("{length}\r\n\r\n{a}\r\n\r\n", "5\r\n\r\n1\r\n\r\n"),
-            ("{length}0\n\n12", "20\n\n12"),
-            ("\r\n\r\n{length}\r\n\r\n123", "\r\n\r\n3\r\n\r\n123"),
-        ] {
-            let rendered = values.render(template.as_bytes());
-            assert_eq!(String::from_utf8(rendered).unwrap(), filled);
-        }
-    }
 }

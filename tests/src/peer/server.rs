@@ -1,16 +1,16 @@
 //! Plays scripts to clients, and counts what happens.
 
 use std::{
-    io,
+    io::{self, Write},
     net::{SocketAddr, TcpListener, TcpStream as StdTcpStream},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
 use rustls::ServerConfig;
 use socket2::Socket;
-use tokio::{net::TcpStream, runtime, select, sync::oneshot, time::sleep};
+use tokio::{net::TcpStream, time::sleep};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     script::{Script, Step, find},
     wire::Wire,
 };
+use crate::background::Background;
 
 /// A server on a free loopback port, until it is dropped.
 ///
@@ -28,12 +29,11 @@ use super::{
 pub struct Peer {
     address: SocketAddr,
     log: Log,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _server: Background,
 }
 
 /// What a peer has received and sent so far.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 #[non_exhaustive]
 pub struct Tally {
     /// Accepted connections.
@@ -52,7 +52,7 @@ pub struct Tally {
 }
 
 /// A complete request that a peer has received.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Received {
     /// The number of the connection, from 0.
@@ -65,12 +65,6 @@ pub struct Received {
 
 impl Peer {
     /// Starts a peer that plays `scripts`, over TLS if there is a configuration for it.
-    ///
-    /// # Errors
-    /// If the system provides no port or no thread.
-    ///
-    /// # Panics
-    /// If there is no script.
     pub fn start(
         scripts: impl IntoIterator<Item = Script>,
         tls: Option<Arc<ServerConfig>>,
@@ -78,58 +72,40 @@ impl Peer {
         let scripts: Arc<[Script]> = scripts.into_iter().collect();
         assert!(!scripts.is_empty(), "a peer needs a script");
         let listener = listener()?;
-        let address = address(&listener)?;
+        let address = address(&listener);
         listener.set_nonblocking(true)?;
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let log = Log::default();
-        let (stop, stopped) = oneshot::channel();
         let accept = accept(listener.into(), scripts, tls.map(TlsAcceptor::from), log.clone());
-        let thread = thread::Builder::new().name("peer".into()).spawn(move || {
-            runtime.block_on(async {
-                select! {
-                    _ = stopped => {}
-                    // The system provides no more connections.
-                    _ = accept => {}
-                }
-            });
-        })?;
-        Ok(Self { address, log, stop: Some(stop), thread: Some(thread) })
+        let server = Background::start("peer", || accept)?;
+        Ok(Self { address, log, _server: server })
     }
 
     /// The address that the peer listens on.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns what the peer has received and sent so far.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.log.lock().tally
-    }
-
     /// The origin of the peer over plain HTTP, `http://127.0.0.1:PORT`.
-    #[must_use]
     pub fn http(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// The origin of the peer over TLS, `https://127.0.0.1:PORT`.
-    #[must_use]
     pub fn https(&self) -> String {
         format!("https://{}", self.address)
     }
 
+    /// Returns what the peer has received and sent so far.
+    pub fn tally(&self) -> Tally {
+        self.log.lock().tally
+    }
+
     /// Returns the complete requests, in the order in which they arrived.
-    #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.log.lock().received.clone()
     }
 
-    /// Waits until the tally is as `seen` wants it.
-    ///
-    /// # Panics
-    /// If that takes longer than ten seconds.
+    /// Waits until the tally is as `seen` wants it, and panics if that takes ten seconds.
     #[track_caller]
     pub fn wait_for(&self, seen: impl Fn(Tally) -> bool) {
         let begin = Instant::now();
@@ -158,16 +134,6 @@ impl Log {
     }
 }
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // The thread has printed its panic; a second one in a drop would abort.
-            let _ = thread.join();
-        }
-    }
-}
-
 /// Fixed, so that the system does not grow it for a fast reader and the bytes that are written but
 /// not read stay countable.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -184,18 +150,13 @@ fn listener() -> io::Result<Socket> {
 ///
 /// Measured once, with a client whose buffers have the system's default size. A client that reads
 /// `n` bytes lets a peer write at most `n` bytes and this many more.
-///
-/// # Panics
-/// If the system provides no sockets.
-#[must_use]
 pub fn unread_capacity() -> u64 {
     static CAPACITY: OnceLock<u64> = OnceLock::new();
     *CAPACITY.get_or_init(|| measure_unread_capacity().expect("two loopback sockets"))
 }
 
 fn measure_unread_capacity() -> io::Result<u64> {
-    use std::io::Write;
-
+    use io::ErrorKind::{TimedOut, WouldBlock};
     /// A loopback write that blocks for this long never completes.
     const STUCK: Duration = Duration::from_millis(100);
 
@@ -207,14 +168,10 @@ fn measure_unread_capacity() -> io::Result<u64> {
     loop {
         match server.write(&[b' '; 16 * 1024]) {
             Ok(count) => written += count as u64,
-            Err(error) if is_timeout(&error) => return Ok(written),
+            Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => return Ok(written),
             Err(error) => return Err(error),
         }
     }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 async fn accept(
@@ -224,25 +181,18 @@ async fn accept(
     log: Log,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
+    for index in 0.. {
         let (tcp, _) = listener.accept().await?;
-        let index = {
-            let tally = &mut log.lock().tally;
-            tally.connections += 1;
-            tally.connections - 1
-        };
-        let scripts = Arc::clone(&scripts);
-        let tls = tls.clone();
-        let log = log.clone();
+        log.lock().tally.connections += 1;
+        let (scripts, tls, log) = (Arc::clone(&scripts), tls.clone(), log.clone());
         tokio::spawn(async move {
             let script = &scripts[index.min(scripts.len() - 1)];
-            // Each write must leave at once. This fails only if the client has closed.
-            let _ = tcp.set_nodelay(true);
             // An error means that the client closed first.
             let _ = play(tcp, index, script, tls, log.clone()).await;
             log.lock().tally.ended += 1;
         });
     }
+    Ok(())
 }
 
 async fn play(
@@ -252,13 +202,14 @@ async fn play(
     tls: Option<TlsAcceptor>,
     log: Log,
 ) -> io::Result<()> {
+    // Each write must leave at once. This fails only if the client has closed.
+    let _ = tcp.set_nodelay(true);
     let mut wire = Wire::new(tcp, script.lifetime)?;
     if let Some(tls) = tls.as_ref().filter(|_| !script.without_tls) {
         wire.start_tls(tls).await?;
     }
-    let requests = Requests::new(script.protocol);
-    let connection = Connection { wire, index, tls, requests, log };
-    connection.play(&script.steps).await
+    let requests = Requests::new(script.http2);
+    Connection { wire, index, tls, requests, log }.play(&script.steps).await
 }
 
 struct Connection {
@@ -299,30 +250,27 @@ impl Connection {
                     self.requests.head = buffer;
                 }
                 Step::Expect(text) => {
-                    if find(&self.requests.head, text).is_none() {
-                        return Err(io::ErrorKind::InvalidData.into());
-                    }
+                    find(&self.requests.head, text).ok_or(io::ErrorKind::InvalidData)?;
                 }
                 Step::StartTls => {
                     let tls = self.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
                     self.wire.start_tls(tls).await?;
                 }
                 Step::SendBelowTls(bytes) => self.wire.write_below_tls(bytes)?,
-                Step::Send { bytes, chunk, pause } => {
+                Step::Send { bytes, chunk, pause, repeat } => loop {
                     for chunk in bytes.chunks(*chunk) {
                         self.write_all(chunk).await?;
                         rest(*pause).await;
                     }
-                }
+                    if !repeat {
+                        break;
+                    }
+                },
                 Step::Respond(response) => {
                     let bytes = response(&self.requests.body);
                     self.write_all(&bytes).await?;
                 }
                 Step::Pause(pause) => rest(*pause).await,
-                Step::Repeat { bytes, pause } => loop {
-                    self.write_all(bytes).await?;
-                    rest(*pause).await;
-                },
                 Step::Close => self.wire.close().await?,
                 Step::Fin => self.wire.fin()?,
                 Step::Reset => return self.wire.reset(),
@@ -343,16 +291,13 @@ impl Connection {
         }
         let Requests { begun, posts, complete, .. } = self.requests;
         self.requests.feed(&buffer[..count]);
-        let mut log = self.log.lock();
-        log.tally.requests += self.requests.begun - begun;
-        log.tally.posts += self.requests.posts - posts;
-        log.tally.complete += self.requests.complete - complete;
+        let State { tally, received } = &mut *self.log.lock();
+        tally.requests += self.requests.begun - begun;
+        tally.posts += self.requests.posts - posts;
+        tally.complete += self.requests.complete - complete;
         if self.requests.complete > complete {
-            log.received.push(Received {
-                connection: self.index,
-                head: self.requests.head.clone(),
-                body: self.requests.body.clone(),
-            });
+            let (head, body) = (self.requests.head.clone(), self.requests.body.clone());
+            received.push(Received { connection: self.index, head, body });
         }
         Ok(count)
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
@@ -22,20 +22,15 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     /// The same socket again.
-    tcp: Socket,
+    tcp: socket2::Socket,
 }
 
 impl Wire {
-    /// Wraps a connection that is reset after `lifetime` bytes, if it has a limit.
+    /// Wraps a connection that is reset after `lifetime` bytes.
     pub(super) fn new(tcp: TcpStream, lifetime: Option<usize>) -> io::Result<Self> {
         let socket = SockRef::from(&tcp).try_clone()?;
-        Ok(Self {
-            stream: match lifetime {
-                Some(left) => Box::new(Dying { tcp, left }),
-                None => Box::new(tcp),
-            },
-            tcp: socket,
-        })
+        let left = lifetime.unwrap_or(usize::MAX);
+        Ok(Self { stream: Box::new(Mortal { tcp, left }), tcp: socket })
     }
 
     pub(super) async fn start_tls(&mut self, tls: &TlsAcceptor) -> io::Result<()> {
@@ -74,13 +69,13 @@ impl Wire {
 }
 
 /// A connection that fails, and is reset, when it has transferred the bytes that are left.
-struct Dying {
+struct Mortal {
     tcp: TcpStream,
     left: usize,
 }
 
-impl Dying {
-    fn lives(&self) -> io::Result<()> {
+impl Mortal {
+    fn check_alive(&self) -> io::Result<()> {
         if self.left > 0 {
             return Ok(());
         }
@@ -89,13 +84,13 @@ impl Dying {
     }
 }
 
-impl AsyncRead for Dying {
+impl AsyncRead for Mortal {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.lives()?;
+        self.check_alive()?;
         let mut part = buffer.take(self.left);
         ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut part))?;
         let count = part.filled().len();
@@ -106,13 +101,13 @@ impl AsyncRead for Dying {
     }
 }
 
-impl AsyncWrite for Dying {
+impl AsyncWrite for Mortal {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.lives()?;
+        self.check_alive()?;
         let part = &bytes[..bytes.len().min(self.left)];
         let count = ready!(Pin::new(&mut self.tcp).poll_write(cx, part))?;
         self.left -= count;

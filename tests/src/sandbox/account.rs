@@ -12,61 +12,38 @@ use axum::{
 };
 
 use super::{
-    ACCOUNT_ID, EMAIL_ADDRESS, SECOND_ACCOUNT_ID, SECOND_EMAIL_ADDRESS,
-    credentials::{basic, scheme},
+    ACCOUNT_ID, EMAIL_ADDRESS,
+    credentials::{is_api_key, scheme},
     grants::Invalid,
     refusal::Refusal,
     service::Service,
 };
 
-/// RFC 6750 §3: a request without credentials gets no error code.
 const NO_TOKEN: &str = "Bearer realm=\"Dropbox Sign sandbox\"";
 const INVALID_TOKEN: &str = "Bearer realm=\"Dropbox Sign sandbox\", error=\"invalid_token\"";
-
-/// A user of the sandbox.
-#[derive(PartialEq, Eq, Debug)]
-pub(super) struct Account {
-    pub(super) id: &'static str,
-    pub(super) email_address: &'static str,
-}
-
-pub(super) static ACCOUNTS: [Account; 2] = [
-    Account { id: ACCOUNT_ID, email_address: EMAIL_ADDRESS },
-    Account { id: SECOND_ACCOUNT_ID, email_address: SECOND_EMAIL_ADDRESS },
-];
 
 pub(super) async fn account(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Refusal> {
-    let account = authenticate(&service, &headers)?;
-    Ok(([(CONTENT_TYPE, "application/json")], body(account)))
-}
-
-fn authenticate(service: &Service, headers: &HeaderMap) -> Result<&'static Account, Refusal> {
-    let value = headers.get(AUTHORIZATION);
-    let value = value.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let refuse = |reason: &str, challenge| {
-        Err(Refusal::unauthorized(format!("Unauthorized user. {reason}"), challenge))
-    };
-    match (scheme(value), value.split_once(' ')) {
+    let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let value = value.unwrap_or_default();
+    let email_address = match (scheme(value), value.split_once(' ')) {
         ("Bearer", Some((_, token))) => {
-            let now = service.clock.now();
-            let account = service.grants().check(now, token);
-            account.or_else(|invalid| refuse(message(invalid), INVALID_TOKEN))
+            let account = service.grants().account(service.clock.now(), token);
+            account.map_err(|invalid| Refusal::unauthorized(message(invalid), INVALID_TOKEN))?
         }
-        ("Basic", _) if service.settings.api_key.is_some() => match basic(value) {
-            Some((key, password)) if service.settings.is_api_key(&key, &password) => {
-                Ok(&ACCOUNTS[0])
-            }
-            _ => refuse("The API key is unknown.", NO_TOKEN),
-        },
-        ("", _) => refuse("No credentials supplied.", NO_TOKEN),
-        (scheme, _) => refuse(
-            &format!("Expected `Authorization: Bearer ACCESS_TOKEN`, but received {scheme}."),
-            NO_TOKEN,
-        ),
-    }
+        ("Basic", _) if is_api_key(&service.settings, value) => {
+            service.settings.accounts[0].as_str().into()
+        }
+        ("", _) => return Err(Refusal::unauthorized("No credentials supplied.", NO_TOKEN)),
+        (scheme, _) => {
+            let message =
+                format!("Expected `Authorization: Bearer ACCESS_TOKEN`, but received {scheme}.");
+            return Err(Refusal::unauthorized(&message, NO_TOKEN));
+        }
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], body(&email_address)))
 }
 
 fn message(invalid: Invalid) -> &'static str {
@@ -78,9 +55,14 @@ fn message(invalid: Invalid) -> &'static str {
 }
 
 /// Returns an `AccountResponse` with the values and the member order of the vendor's example.
-fn body(account: &Account) -> String {
-    let Account { id, email_address } = account;
+fn body(email_address: &str) -> String {
+    let id = match email_address {
+        EMAIL_ADDRESS => ACCOUNT_ID.into(),
+        // The address in hexadecimal.
+        _ => email_address.bytes().fold(String::new(), |id, byte| format!("{id}{byte:02x}")),
+    };
+    let email_address = serde_json::Value::from(email_address);
     format!(
-        r#"{{"account":{{"account_id":"{id}","email_address":"{email_address}","is_locked":false,"is_paid_hs":true,"is_paid_hf":false,"quotas":{{"api_signature_requests_left":1250,"documents_left":null,"templates_total":null,"templates_left":null,"sms_verifications_left":null,"num_fax_pages_left":null}},"callback_url":null,"role_code":null,"team_id":null,"locale":"en-US","usage":{{"fax_pages_sent":null}},"settings":{{"signer_access_codes":false,"sms_delivery":false,"sms_authentication":false}}}}}}"#
+        r#"{{"account":{{"account_id":"{id}","email_address":{email_address},"is_locked":false,"is_paid_hs":true,"is_paid_hf":false,"quotas":{{"api_signature_requests_left":1250,"documents_left":null,"templates_total":null,"templates_left":null,"sms_verifications_left":null,"num_fax_pages_left":null}},"callback_url":null,"role_code":null,"team_id":null,"locale":"en-US","usage":{{"fax_pages_sent":null}},"settings":{{"signer_access_codes":false,"sms_delivery":false,"sms_authentication":false}}}}}}"#
     )
 }

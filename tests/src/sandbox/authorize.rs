@@ -1,6 +1,6 @@
 //! `GET /oauth/authorize`: the page on which the user approves or denies, and the redirect.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -11,104 +11,78 @@ use axum::{
 use dropbox_sign_oauth::{RedirectUri, UnixTime};
 
 use super::{
-    account::{ACCOUNTS, Account},
-    bounded::Bounded,
-    html::{Page, Question},
+    builder::Builder,
+    html,
     parameters::{Duplicate, Parameters},
     random,
-    service::{Consent, Service, Settings},
+    service::Service,
 };
 
 /// How long the user has to decide.
 const TICKET_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
+/// The authorization requests, by ticket. A ticket is a random value in the page's form, so that no
+/// other page can submit the form. It is valid for one decision, whose redirect is repeated if the
+/// form is sent again: after a double click, the browser follows only the last response.
+pub(super) type Tickets = HashMap<String, Authorization>;
+
 /// A valid authorization request.
-struct Authorization {
+pub(super) struct Authorization {
     state: String,
-    callback: RedirectUri,
-}
-
-/// The authorization requests that wait for the user's decision, by ticket. A ticket is a random
-/// value in the page's form, so that no other page can submit the form. It is valid for one
-/// decision.
-#[derive(Default)]
-pub(super) struct Tickets(Bounded<Ticket>);
-
-struct Ticket {
-    authorization: Authorization,
+    callback: String,
     expires: UnixTime,
+    /// Where the decision redirected to.
+    redirect: Option<String>,
 }
 
-impl Tickets {
-    fn issue(&mut self, now: UnixTime, ticket: String, authorization: Authorization) {
-        let waiting = Ticket { authorization, expires: now.saturating_add(TICKET_LIFETIME) };
-        self.0.insert(ticket, waiting);
-    }
-
-    fn redeem(&mut self, now: UnixTime, ticket: &str) -> Option<Authorization> {
-        let waiting = self.0.remove(ticket)?;
-        (now < waiting.expires).then_some(waiting.authorization)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Decision {
-    Approve(&'static Account),
-    Deny,
-}
-
-/// Shows the authorize page, unless the settings decide.
+/// Shows the authorize page, unless the settings approve.
 pub(super) async fn ask(
     State(service): State<Arc<Service>>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let settings = &service.settings;
-    let authorization = match read(settings, &query.unwrap_or_default()) {
+    let expires = service.clock.now().saturating_add(TICKET_LIFETIME);
+    let authorization = match read(settings, &query.unwrap_or_default(), expires) {
         Ok(authorization) => authorization,
-        Err(reason) => return Page::refusal(&reason).into_response(),
+        Err(reason) => return html::refusal(&reason),
     };
-    match settings.consent {
-        Consent::Ask => {
-            let ticket = random::code();
-            let page = Page::question(&Question {
-                client_id: &settings.client_id,
-                accounts: settings.accounts,
-                callback: authorization.callback.as_str(),
-                ticket: &ticket,
-            });
-            let now = service.clock.now();
-            service.tickets().issue(now, ticket, authorization);
-            page.into_response()
-        }
-        Consent::Approve => redirect(&service, &authorization, Decision::Approve(&ACCOUNTS[0])),
-        Consent::Deny => redirect(&service, &authorization, Decision::Deny),
+    if settings.automatic {
+        return redirect(&redirect_uri(&service, &authorization, Some(&settings.accounts[0])));
     }
+    let ticket = random::code();
+    let callback = &authorization.callback;
+    let page = html::question(&settings.client_id, &settings.accounts, callback, &ticket);
+    service.tickets().insert(ticket, authorization);
+    page
 }
 
 /// Handles the user's decision.
 pub(super) async fn decide(State(service): State<Arc<Service>>, form: Bytes) -> Response {
-    let refusal = |reason| Page::refusal(reason).into_response();
     let Ok(form) = Parameters::from_urlencoded(&form) else {
-        return refusal("The form has a duplicate field.");
+        return html::refusal("The form has a duplicate field.");
     };
-    let accounts = service.settings.accounts;
-    let decision = match form.optional("decision") {
-        Some("approve") => Decision::Approve(&accounts[0]),
-        Some("approve-second") if accounts.len() > 1 => Decision::Approve(&accounts[1]),
-        Some("deny") => Decision::Deny,
-        _ => return refusal("The form has no decision."),
+    let accounts = &service.settings.accounts;
+    let account = match form.optional("decision") {
+        Some("deny") => None,
+        Some(account) if accounts.iter().any(|known| known == account) => Some(account),
+        _ => return html::refusal("The form has no decision."),
     };
     let now = service.clock.now();
-    let ticket = form.optional("ticket").unwrap_or_default();
-    let Some(authorization) = service.tickets().redeem(now, ticket) else {
-        return refusal("The page has expired or was already used.");
+    let mut tickets = service.tickets();
+    let ticket = tickets.get_mut(form.optional("ticket").unwrap_or_default());
+    let Some(authorization) = ticket.filter(|ticket| now < ticket.expires) else {
+        return html::refusal("The page has expired.");
     };
-    redirect(&service, &authorization, decision)
+    let uri = match authorization.redirect.take() {
+        Some(uri) => uri,
+        None => redirect_uri(&service, authorization, account),
+    };
+    redirect(authorization.redirect.insert(uri))
 }
 
 /// Parses and checks the query. An error is shown to the user and not sent to the callback, which
 /// may itself be invalid.
-fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
+fn read(settings: &Builder, query: &str, expires: UnixTime) -> Result<Authorization, String> {
     let query = Parameters::from_urlencoded(query.as_bytes())
         .map_err(|Duplicate(name)| format!("Duplicate parameter {name}."))?;
     let required = |name| {
@@ -118,15 +92,10 @@ fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
     if required("client_id")? != settings.client_id {
         return Err("No app has this client_id.".into());
     }
-    let callback = match (query.optional("redirect_uri"), &settings.callback) {
-        (Some(uri), _) => {
-            RedirectUri::new(uri).map_err(|error| format!("Invalid redirect_uri: {error}."))?
-        }
-        (None, Some(callback)) => callback.clone(),
-        (None, None) => {
-            return Err("The redirect_uri is missing, and the app has no callback.".into());
-        }
-    };
+    let callback = query.optional("redirect_uri").or(settings.callback.as_deref());
+    let callback = callback.ok_or("The redirect_uri is missing, and the app has no callback.")?;
+    let callback =
+        RedirectUri::new(callback).map_err(|error| format!("Invalid redirect_uri: {error}."))?;
     if required("response_type")? != "code" {
         return Err("The response_type is not code.".into());
     }
@@ -134,36 +103,31 @@ fn read(settings: &Settings, query: &str) -> Result<Authorization, String> {
     if query.optional("scope").is_some() {
         return Err("The parameter scope is not accepted: scopes are in the app's settings.".into());
     }
-    Ok(Authorization { state, callback })
+    Ok(Authorization { state, callback: callback.as_str().into(), expires, redirect: None })
 }
 
-/// Redirects the browser to the app (RFC 6749 §4.1.2 and §4.1.2.1).
-fn redirect(service: &Service, authorization: &Authorization, decision: Decision) -> Response {
-    let callback = authorization.callback.as_str();
-    let state = ("state", authorization.state.as_str());
-    let uri = match decision {
-        Decision::Approve(account) => {
-            let code = service.issue_code(account, &authorization.state);
-            with_parameters(callback, &[("code", &code), state])
-        }
-        Decision::Deny => with_parameters(
-            callback,
-            &[
-                ("error", "access_denied"),
-                ("error_description", "The user denied the request"),
-                state,
-            ],
-        ),
-    };
-    // 303 makes the browser send GET: it must not send the form to the app (RFC 9700 §4.12).
-    let headers = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
-    (headers, Redirect::to(&uri)).into_response()
-}
-
-/// Appends query parameters to the callback URL.
-fn with_parameters(callback: &str, parameters: &[(&str, &str)]) -> String {
+/// Returns the address of the app (RFC 6749 §4.1.2 and §4.1.2.1) after the user of `account`
+/// approved, or denied if it is `None`.
+fn redirect_uri(service: &Service, authorization: &Authorization, account: Option<&str>) -> String {
+    let callback = &authorization.callback;
     let separator = if callback.contains('?') { '&' } else { '?' };
     let prefix = format!("{callback}{separator}");
     let start = prefix.len();
-    form_urlencoded::Serializer::for_suffix(prefix, start).extend_pairs(parameters).finish()
+    let mut uri = form_urlencoded::Serializer::for_suffix(prefix, start);
+    match account {
+        Some(account) => {
+            uri.append_pair("code", &service.issue_code(account, &authorization.state))
+        }
+        None => uri
+            .append_pair("error", "access_denied")
+            .append_pair("error_description", "The user denied the request"),
+    };
+    uri.append_pair("state", &authorization.state).finish()
+}
+
+/// Redirects the browser to the app.
+fn redirect(uri: &str) -> Response {
+    // 303 makes the browser send GET: it must not send the form to the app (RFC 9700 §4.12).
+    let headers = [(CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
+    (headers, Redirect::to(uri)).into_response()
 }

@@ -3,22 +3,16 @@
 use std::{error::Error, fmt, io, sync::Arc, time::Duration};
 
 use dropbox_sign_oauth::{App, Endpoints, RedirectUri};
-use rustls::ServerConfig;
 
 use crate::tls::{Authority, Leaf};
 
 use super::{
-    CLIENT_ID, CLIENT_SECRET, Root, Sandbox,
-    account::ACCOUNTS,
-    fault::Fault,
+    CLIENT_ID, CLIENT_SECRET, EMAIL_ADDRESS, Sandbox,
     grants::RefreshTokens,
     log::{Observer, RecordedRequest},
-    server::Server,
-    service::{self, Basic, Consent, Service, Settings},
+    server,
+    service::{self, Service},
 };
-
-/// The limit that RFC 6749 §4.1.2 recommends. The vendor documents no lifetime.
-const CODE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// The `expires_in` of the vendor's examples.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(86_400);
@@ -29,38 +23,43 @@ const RATE_LIMIT: u64 = 1_000_000;
 /// Builds a [`Sandbox`]. See [`Sandbox::builder`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `start`"]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Builder {
     port: u16,
-    tls: Option<(Arc<ServerConfig>, Root)>,
-    callback: Option<String>,
-    observer: Option<Observer>,
-    fault: Option<Fault>,
-    settings: Settings,
+    tls: bool,
+    pub(super) client_id: String,
+    pub(super) client_secret: String,
+    pub(super) api_key: Option<String>,
+    pub(super) require_basic: bool,
+    pub(super) nested_errors: bool,
+    pub(super) refresh_without_credentials: bool,
+    pub(super) callback: Option<String>,
+    pub(super) automatic: bool,
+    pub(super) accounts: Vec<String>,
+    pub(super) token_lifetime: Duration,
+    pub(super) refresh_tokens: RefreshTokens,
+    pub(super) rate_limit: u64,
+    pub(super) observer: Option<Observer>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         Self {
             port: 0,
-            tls: None,
+            tls: false,
+            client_id: CLIENT_ID.into(),
+            client_secret: CLIENT_SECRET.into(),
+            api_key: None,
+            require_basic: false,
+            nested_errors: false,
+            refresh_without_credentials: false,
             callback: None,
+            automatic: false,
+            accounts: vec![EMAIL_ADDRESS.into()],
+            token_lifetime: TOKEN_LIFETIME,
+            refresh_tokens: RefreshTokens::Keep,
+            rate_limit: RATE_LIMIT,
             observer: None,
-            fault: None,
-            settings: Settings {
-                client_id: CLIENT_ID.into(),
-                client_secret: CLIENT_SECRET.into(),
-                api_key: None,
-                basic: Basic::Optional,
-                nested_errors: false,
-                refresh_needs_credentials: true,
-                callback: None,
-                consent: Consent::Ask,
-                accounts: &ACCOUNTS[..1],
-                code_lifetime: CODE_LIFETIME,
-                token_lifetime: TOKEN_LIFETIME,
-                refresh_tokens: RefreshTokens::Keep,
-                rate_limit: RATE_LIMIT,
-            },
         }
     }
 }
@@ -73,30 +72,23 @@ impl Builder {
     }
 
     /// Serves https, with a certificate for `127.0.0.1` and `localhost` that a new authority
-    /// issues.
-    pub fn tls(self) -> Self {
-        self.tls_from(&Authority::new(), Leaf::Valid)
-    }
-
-    /// Serves https with a certificate that `authority` issues. `leaf` selects a valid or an
-    /// invalid certificate.
-    pub fn tls_from(mut self, authority: &Authority, leaf: Leaf) -> Self {
-        let root = Root { der: authority.root(), pem: authority.root_pem() };
-        self.tls = Some((authority.server_config(leaf), root));
+    /// issues. Clients must trust [`Sandbox::root_certificate`].
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
     /// Sets the client id and secret. Defaults to those of the vendor's examples.
     pub fn client(mut self, id: &str, secret: &str) -> Self {
-        self.settings.client_id = id.into();
-        self.settings.client_secret = secret.into();
+        self.client_id = id.into();
+        self.client_secret = secret.into();
         self
     }
 
     /// Accepts an API key as the user name of `Authorization: Basic`: in token requests instead of
     /// the client credentials, and in `/v3/account`, which returns the first account.
     pub fn api_key(mut self, key: &str) -> Self {
-        self.settings.api_key = Some(key.into());
+        self.api_key = Some(key.into());
         self
     }
 
@@ -104,27 +96,20 @@ impl Builder {
     /// requires the header, but the vendor's SDKs do not send it. By default, it is checked only if
     /// the request has one.
     pub fn require_basic(mut self) -> Self {
-        self.settings.basic = Basic::Required;
-        self
-    }
-
-    /// Accepts token requests whose `Authorization: Basic` header has no user name. One of the
-    /// vendor's samples sends `Basic :`. It is not known whether the live service accepts it.
-    pub fn lenient_basic(mut self) -> Self {
-        self.settings.basic = Basic::Lenient;
+        self.require_basic = true;
         self
     }
 
     /// Uses the nested shape for all errors of the token endpoint. See [errors](super#errors) for
     /// the default.
     pub fn nested_errors(mut self) -> Self {
-        self.settings.nested_errors = true;
+        self.nested_errors = true;
         self
     }
 
     /// Accepts refreshes without client id and secret, as the live service does for old apps.
     pub fn refresh_without_credentials(mut self) -> Self {
-        self.settings.refresh_needs_credentials = false;
+        self.refresh_without_credentials = true;
         self
     }
 
@@ -137,93 +122,76 @@ impl Builder {
 
     /// Approves every authorization request at once, on behalf of the first account.
     pub fn automatic(mut self) -> Self {
-        self.settings.consent = Consent::Approve;
+        self.automatic = true;
         self
     }
 
-    /// Denies every authorization request at once.
-    pub fn automatic_denial(mut self) -> Self {
-        self.settings.consent = Consent::Deny;
-        self
-    }
-
-    /// Offers a second account on the authorize page.
-    pub fn second_account(mut self) -> Self {
-        self.settings.accounts = &ACCOUNTS;
-        self
-    }
-
-    /// Sets the lifetime of codes. Defaults to ten minutes.
-    pub fn code_lifetime(mut self, lifetime: Duration) -> Self {
-        self.settings.code_lifetime = lifetime;
+    /// Sets the accounts that the user can choose from, by email address. Defaults to
+    /// [`EMAIL_ADDRESS`].
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn accounts<A: Into<String>>(
+        mut self,
+        email_addresses: impl IntoIterator<Item = A>,
+    ) -> Self {
+        self.accounts = email_addresses.into_iter().map(Into::into).collect();
+        assert!(!self.accounts.is_empty(), "there must be an account");
         self
     }
 
     /// Sets the lifetime of access tokens. Defaults to a day. `expires_in` contains whole seconds.
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
-        self.settings.token_lifetime = lifetime;
+        self.token_lifetime = lifetime;
         self
     }
 
     /// Issues a new refresh token with each refresh and invalidates the old one. If the old one is
     /// used again, the grant is revoked (RFC 9700 §4.14.2).
     pub fn rotate_refresh_tokens(mut self) -> Self {
-        self.settings.refresh_tokens = RefreshTokens::Rotate;
+        self.refresh_tokens = RefreshTokens::Rotate;
         self
     }
 
     /// Returns no refresh token in the response to a refresh. The old one stays valid.
     pub fn omit_refresh_token(mut self) -> Self {
-        self.settings.refresh_tokens = RefreshTokens::Omit;
+        self.refresh_tokens = RefreshTokens::Omit;
         self
     }
 
     /// Sets how many API requests per hour are accepted. Further ones are rate-limited (429).
     /// Defaults to a million.
     pub fn rate_limit(mut self, requests: u64) -> Self {
-        self.settings.rate_limit = requests;
+        self.rate_limit = requests;
         self
     }
 
-    /// Starts with a fault. See [`Sandbox::set_fault`].
-    pub fn fault(mut self, fault: Fault) -> Self {
-        self.fault = Some(fault);
-        self
-    }
-
-    /// Calls `observer` for each request, before the response is sent.
+    /// Calls `observe` for each request before its response is sent, for example to log it.
     pub fn on_request(
         mut self,
-        observer: impl Fn(&RecordedRequest) + Send + Sync + 'static,
+        observe: impl Fn(&RecordedRequest) + Send + Sync + 'static,
     ) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observer = Some(Arc::new(observe));
         self
     }
 
-    /// Starts the sandbox.
+    /// Starts the sandbox on its own thread.
     ///
     /// # Errors
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the port is in use,
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the callback or the client is invalid, and
-    /// any error of the operating system, for example if it cannot start a thread.
+    /// If the operating system cannot open the port or start a thread. With
+    /// [`io::ErrorKind::InvalidInput`] if the client id, the secret or the callback is invalid.
     pub fn start(self) -> io::Result<Sandbox> {
-        let mut settings = self.settings;
-        if let Some(callback) = self.callback {
-            settings.callback = Some(RedirectUri::new(&callback).map_err(invalid_input)?);
-        }
-        let client = App::builder(&settings.client_id, &settings.client_secret);
-        let service = Arc::new(Service::new(settings, self.observer, self.fault));
-        let router = service::router(Arc::clone(&service));
-        let (config, root) = self.tls.unzip();
-        let scheme = match config {
-            Some(_) => "https",
-            None => "http",
-        };
-        let server = Server::start(self.port, config, router)?;
-        let base_url = format!("{scheme}://127.0.0.1:{}", server.port());
+        let app = App::builder(&self.client_id, &self.client_secret);
+        self.callback.as_deref().map(RedirectUri::new).transpose().map_err(invalid_input)?;
+        let (port, authority) = (self.port, self.tls.then(Authority::new));
+        let service = Arc::new(Service::new(self));
+        let tls = authority.as_ref().map(|authority| authority.server_config(Leaf::Valid));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let (server, port) = server::start(port, tls, service::router(Arc::clone(&service)))?;
+        let base_url = format!("{scheme}://127.0.0.1:{port}");
         let endpoints = Endpoints::at(&base_url).map_err(invalid_input)?;
-        let app = client.endpoints(endpoints).build().map_err(invalid_input)?;
-        Ok(Sandbox { server, service, base_url, app, root })
+        let app = app.endpoints(endpoints).build().map_err(invalid_input)?;
+        Ok(Sandbox { service, base_url, app, authority, _server: server })
     }
 }
 
@@ -235,7 +203,7 @@ impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("port", &self.port)
-            .field("tls", &self.tls.is_some())
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }

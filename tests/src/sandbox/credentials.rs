@@ -3,10 +3,7 @@
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{
-    refusal::Refusal,
-    service::{Basic, Settings},
-};
+use super::{builder::Builder, refusal::Refusal};
 
 /// Returns the scheme of a header value, or the empty string if there is no value. An unknown
 /// scheme is returned as a description, because a value without a scheme may be a secret.
@@ -21,59 +18,47 @@ pub(super) fn scheme(value: &str) -> &'static str {
 }
 
 /// Decodes the user name and password of a Basic header (RFC 7617 §2).
-pub(super) fn basic(value: &str) -> Option<(String, String)> {
-    let (scheme, credentials) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("Basic") {
-        return None;
-    }
+fn basic(value: &str) -> Option<(String, String)> {
+    let (_, credentials) = value.split_once(' ')?;
     let credentials = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
     let (user, password) = credentials.split_once(':')?;
     Some((user.into(), password.into()))
 }
 
 /// Checks the header of a token request. The settings decide whether it is required.
-pub(super) fn check(settings: &Settings, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check(settings: &Builder, headers: &HeaderMap) -> Result<(), Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) if settings.basic == Basic::Required => return refuse("is missing"),
+    let problem = match (values.next(), values.next()) {
+        (None, _) if settings.require_basic => "is missing",
         (None, _) => return Ok(()),
-        (Some(value), None) => value.to_str().unwrap_or("?"),
-        (Some(_), Some(_)) => return refuse("is duplicated"),
+        (Some(_), Some(_)) => "is duplicated",
+        (Some(value), None) => {
+            let value = value.to_str().unwrap_or_default();
+            match (scheme(value), basic(value)) {
+                ("Basic", Some(credentials)) if is_known(settings, &credentials) => return Ok(()),
+                ("Basic", Some(_)) => "has other credentials",
+                ("Basic", None) => "is not Base64 of a user name and password",
+                _ => "has another scheme",
+            }
+        }
     };
-    if scheme(value) != "Basic" {
-        let other = match scheme(value) {
-            "" => "no scheme",
-            other => other,
-        };
-        return refuse(&format!("has {other}"));
-    }
-    let is_lenient = settings.basic == Basic::Lenient;
-    match basic(value) {
-        Some((user, password)) if settings.is_known(&user, &password) => Ok(()),
-        Some((user, _)) if is_lenient && user.is_empty() => Ok(()),
-        None if is_lenient => Ok(()),
-        Some(_) => refuse("has other credentials"),
-        None => refuse("is not Base64 of a user name and password"),
-    }
-}
-
-fn refuse(problem: &str) -> Result<(), Refusal> {
     Err(Refusal::invalid_client(format!(
         "The Authorization header {problem}; \
          expected `Basic base64(form(client_id):form(client_secret))`"
     )))
 }
 
-impl Settings {
-    pub(super) fn is_api_key(&self, user: &str, password: &str) -> bool {
-        self.api_key.as_deref() == Some(user) && password.is_empty()
-    }
+/// Returns whether a Basic header contains the API key of the settings.
+pub(super) fn is_api_key(settings: &Builder, value: &str) -> bool {
+    let key = settings.api_key.as_deref();
+    basic(value).is_some_and(|(user, password)| key == Some(&user) && password.is_empty())
+}
 
-    fn is_known(&self, user: &str, password: &str) -> bool {
-        let is_client = form_decoded(user).as_ref() == Some(&self.client_id)
-            && form_decoded(password).as_ref() == Some(&self.client_secret);
-        self.is_api_key(user, password) || is_client
-    }
+fn is_known(settings: &Builder, (user, password): &(String, String)) -> bool {
+    let is_api_key = settings.api_key.as_ref() == Some(user) && password.is_empty();
+    let is_client = form_decoded(user).as_ref() == Some(&settings.client_id)
+        && form_decoded(password).as_ref() == Some(&settings.client_secret);
+    is_api_key || is_client
 }
 
 /// Decodes the user name or password of a client, which are form-encoded (RFC 6749 §2.3.1).

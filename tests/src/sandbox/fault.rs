@@ -1,11 +1,11 @@
 //! Faults that tests can switch on.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::time::Duration;
+
+use super::refusal::Refusal;
 
 /// A fault that affects all API requests while it is switched on. It does not affect the authorize
 /// page.
-///
-/// `FromStr` and `Display` use the names `429`, `503`, `slow` and `reset`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Fault {
@@ -19,42 +19,19 @@ pub enum Fault {
     Reset,
 }
 
-/// The delay if `slow` is parsed.
-const DELAY: Duration = Duration::from_secs(5);
-
-impl FromStr for Fault {
-    type Err = UnknownFault;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFault> {
-        match text {
-            "429" => Ok(Self::RateLimited),
-            "503" => Ok(Self::Unavailable),
-            "slow" => Ok(Self::Slow(DELAY)),
-            "reset" => Ok(Self::Reset),
-            _ => Err(UnknownFault(())),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RateLimited => "429",
-            Self::Unavailable => "503",
-            Self::Slow(_) => "slow",
-            Self::Reset => "reset",
+impl Fault {
+    /// Parses the body of `PUT /sandbox/fault`: a fault, or none.
+    pub(super) fn parse(text: &str) -> Result<Option<Self>, Refusal> {
+        Ok(match text.trim() {
+            "none" => None,
+            "429" => Some(Self::RateLimited),
+            "503" => Some(Self::Unavailable),
+            "slow" => Some(Self::Slow(Duration::from_secs(5))),
+            "reset" => Some(Self::Reset),
+            _ => {
+                let message = "A fault is one of 429, 503, slow, reset and none";
+                return Err(Refusal::bad_request(message));
+            }
         })
     }
 }
-
-/// The error for an unknown fault.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UnknownFault(());
-
-impl fmt::Display for UnknownFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a fault is one of 429, 503, slow and reset")
-    }
-}
-
-impl std::error::Error for UnknownFault {}

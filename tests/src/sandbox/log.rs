@@ -10,18 +10,21 @@ use axum::{
     body::Bytes,
     http::{
         HeaderMap, HeaderName, Method, StatusCode, Version,
-        header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, Entry, USER_AGENT},
+        header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, USER_AGENT},
         request::Parts,
     },
+    response::Response,
 };
-use serde::Serialize;
 
-use super::{LOG_LIMIT, credentials::scheme, parameters};
+use super::{credentials::scheme, parameters, refusal::Reason};
+
+/// The size limit of the log, in requests. The oldest are evicted first.
+const LIMIT: usize = 4096;
 
 /// A request and the status of its response.
 ///
-/// `Debug`, `Display` and [`to_json`](Self::to_json) do not show credentials, query values or the
-/// body. `Display` is one line, such as
+/// `Debug` and `Display` do not show credentials, query values or the body. `Display` is one line,
+/// such as
 /// `POST /oauth/token?refresh 400 Basic application/json curl/8.5 "The refresh token is unknown"`.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -43,68 +46,23 @@ pub struct RecordedRequest {
     pub reason: Option<String>,
 }
 
-/// The parts of a request that `Display` and JSON show.
-#[derive(Serialize)]
-struct Line<'r> {
-    method: &'r str,
-    path: String,
-    status: u16,
-    /// The scheme of `Authorization`.
-    authorization: &'static str,
-    content_type: &'r str,
-    user_agent: &'r str,
-    reason: Option<&'r str>,
-}
-
 impl RecordedRequest {
-    pub(super) fn new(
-        parts: &Parts,
-        body: &Bytes,
-        status: StatusCode,
-        reason: Option<String>,
-    ) -> Self {
-        let mut headers = parts.headers.clone();
-        for name in [AUTHORIZATION, COOKIE] {
-            if let Entry::Occupied(mut values) = headers.entry(name) {
-                for value in values.iter_mut() {
-                    value.set_sensitive(true);
-                }
+    pub(super) fn new<B>(mut parts: Parts, body: &Bytes, response: &Response<B>) -> Self {
+        for (name, value) in &mut parts.headers {
+            if [AUTHORIZATION, COOKIE].contains(name) {
+                value.set_sensitive(true);
             }
         }
         let path_and_query = parts.uri.path_and_query();
+        let reason = response.extensions().get::<Reason>();
         Self {
-            method: parts.method.clone(),
+            method: parts.method,
             path_and_query: path_and_query.map(ToString::to_string).unwrap_or_default(),
             version: parts.version,
-            headers,
+            headers: parts.headers,
             body: body.to_vec(),
-            status,
-            reason,
-        }
-    }
-
-    /// Returns a JSON object with what `Display` shows.
-    ///
-    /// # Panics
-    /// Never: strings and numbers can always be serialized.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.line()).expect("strings and numbers")
-    }
-
-    fn line(&self) -> Line<'_> {
-        let header = |name: HeaderName| {
-            let value = self.headers.get(name);
-            value.and_then(|value| value.to_str().ok()).unwrap_or("")
-        };
-        Line {
-            method: self.method.as_str(),
-            path: self.path_and_names(),
-            status: self.status.as_u16(),
-            authorization: scheme(header(AUTHORIZATION)),
-            content_type: header(CONTENT_TYPE),
-            user_agent: header(USER_AGENT),
-            reason: self.reason.as_deref(),
+            status: response.status(),
+            reason: reason.map(|Reason(reason)| reason.clone().into_owned()),
         }
     }
 
@@ -124,17 +82,17 @@ impl RecordedRequest {
 
 impl fmt::Display for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.line();
-        write!(f, "{} {} {}", line.method, line.path, line.status)?;
-        for part in [line.authorization, line.content_type, line.user_agent] {
+        write!(f, "{} {} {}", self.method, self.path_and_names(), self.status.as_u16())?;
+        let header = |name: HeaderName| {
+            let value = self.headers.get(name);
+            value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        for part in [scheme(header(AUTHORIZATION)), header(CONTENT_TYPE), header(USER_AGENT)] {
             if !part.is_empty() {
                 write!(f, " {part}")?;
             }
         }
-        match line.reason {
-            Some(reason) => write!(f, " {reason:?}"),
-            None => Ok(()),
-        }
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, " {reason:?}"))
     }
 }
 
@@ -142,12 +100,13 @@ impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordedRequest")
             .field("method", &self.method)
-            .field("path", &self.path_and_names())
+            .field("path_and_query", &self.path_and_names())
             .field("version", &self.version)
             .field("headers", &self.headers)
-            .field("body_len", &self.body.len())
+            .field("body", &format_args!("({} bytes)", self.body.len()))
             .field("status", &self.status)
-            .finish_non_exhaustive()
+            .field("reason", &self.reason)
+            .finish()
     }
 }
 
@@ -169,7 +128,7 @@ impl Log {
             observer(&request);
         }
         let mut requests = self.lock();
-        if requests.len() == LOG_LIMIT {
+        if requests.len() == LIMIT {
             requests.pop_front();
         }
         requests.push_back(request);
@@ -181,61 +140,5 @@ impl Log {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<RecordedRequest>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::Request;
-
-    use super::*;
-
-    fn recorded(uri: &str) -> RecordedRequest {
-        let request = Request::builder()
-            .uri(uri)
-            .header(AUTHORIZATION, "Bearer canary")
-            .header(AUTHORIZATION, "Basic canary")
-            .header(COOKIE, "canary=1")
-            .header(USER_AGENT, "curl/8.5")
-            .body(())
-            .unwrap();
-        let (parts, ()) = request.into_parts();
-        let body = Bytes::from_static(b"canary");
-        RecordedRequest::new(&parts, &body, StatusCode::OK, Some("Why".into()))
-    }
-
-    #[test]
-    fn redacts_secrets() {
-        let request = recorded("/oauth/authorize?state=canary&canary&refresh");
-        let path = "/oauth/authorize?state&?&refresh";
-        assert_eq!(
-            format!("{request:?}"),
-            format!(
-                "RecordedRequest {{ method: GET, path: \"{path}\", version: HTTP/1.1, headers: \
-                 {{\"authorization\": Sensitive, \"authorization\": Sensitive, \
-                 \"cookie\": Sensitive, \"user-agent\": \"curl/8.5\"}}, body_len: 6, \
-                 status: 200, .. }}"
-            )
-        );
-        assert_eq!(request.to_string(), format!("GET {path} 200 Bearer curl/8.5 \"Why\""));
-        assert_eq!(
-            request.to_json(),
-            format!(
-                r#"{{"method":"GET","path":"{path}","status":200,"authorization":"Bearer","content_type":"","user_agent":"curl/8.5","reason":"Why"}}"#
-            )
-        );
-    }
-
-    #[test]
-    fn evicts_the_oldest_request() {
-        let log = Log::new(None);
-        for number in 0..=LOG_LIMIT {
-            log.push(recorded(&format!("/{number}")));
-        }
-        let requests = log.requests();
-        assert_eq!(requests.len(), LOG_LIMIT);
-        assert_eq!(requests[0].path_and_query, "/1");
-        let newest = requests.last().map(|request| &request.path_and_query);
-        assert_eq!(newest, Some(&format!("/{LOG_LIMIT}")));
     }
 }

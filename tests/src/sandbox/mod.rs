@@ -13,8 +13,8 @@
 //! any type are ignored. The second exchange of a code is rejected, and revokes the tokens of the
 //! first.
 //!
-//! A sandbox runs on its own thread, so blocking and async tests can use it. Its state is in memory
-//! and has a size limit, above which the oldest codes and tokens are evicted.
+//! A sandbox runs on its own thread, so blocking and async tests can use it. Its state is in memory.
+//! The [front page](crate) has examples.
 //!
 //! # Errors
 //! Error responses have one of two shapes:
@@ -28,30 +28,10 @@
 //! The vendor's SDKs expect the nested shape, and return its code and message. For the flat shape,
 //! the Python SDK raises an `ApiException` with the body, the Node SDK returns only the status, and
 //! the Ruby, Java and C# SDKs fail to parse the response.
-//!
-//! # Example
-//! ```
-//! use dropbox_sign_oauth::{AuthorizationCode, State};
-//! use dropbox_sign_oauth_testkit::sandbox::Sandbox;
-//!
-//! let sandbox = Sandbox::start()?;
-//! let app = sandbox.app();
-//!
-//! // The code that the browser would return with.
-//! let state = State::random();
-//! let code = AuthorizationCode::new(&sandbox.issue_code(&state), state)?;
-//! let operation = app.generate(code);
-//! // Send `operation.request()` with any client. The log then contains it.
-//! # drop(operation);
-//! assert!(sandbox.requests().is_empty());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 
 mod account;
 mod authorize;
-mod bounded;
 mod builder;
-mod clock;
 mod credentials;
 mod fault;
 mod grants;
@@ -61,23 +41,20 @@ mod parameters;
 mod random;
 mod rate_limit;
 mod refusal;
-mod request_body;
 mod server;
 mod service;
 mod token;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use dropbox_sign_oauth::{App, Endpoints, State};
+use dropbox_sign_oauth::{App, State};
+use dropbox_sign_oauth_store::Clock;
 use rustls::pki_types::CertificateDer;
 
-use self::{account::ACCOUNTS, grants::Issued, server::Server, service::Service};
+use self::service::Service;
+use crate::{background::Background, tls::Authority};
 
-pub use self::{
-    builder::Builder,
-    fault::{Fault, UnknownFault},
-    log::RecordedRequest,
-};
+pub use self::{builder::Builder, fault::Fault, log::RecordedRequest};
 
 /// The default client id, from the vendor's examples.
 pub const CLIENT_ID: &str = "cc91c61d00f8bb2ece1428035716b";
@@ -85,36 +62,21 @@ pub const CLIENT_ID: &str = "cc91c61d00f8bb2ece1428035716b";
 /// The default client secret, from the vendor's examples.
 pub const CLIENT_SECRET: &str = "1d14434088507ffa390e6f5528465";
 
-/// The `account_id` of the first account, from the vendor's example.
-pub const ACCOUNT_ID: &str = "5008b25c7f67153e57d5a357b1687968068fb465";
-
-/// The `email_address` of the first account, from the vendor's example.
+/// The `email_address` of the default account, from the vendor's example.
 pub const EMAIL_ADDRESS: &str = "me@dropboxsign.com";
 
-/// The `account_id` of the second account.
-pub const SECOND_ACCOUNT_ID: &str = "6a1f0e3b9c24d85790e6b3a7c5d2481f0937be64";
-
-/// The `email_address` of the second account.
-pub const SECOND_EMAIL_ADDRESS: &str = "you@dropboxsign.com";
-
-/// The size limit of the log, in requests. The oldest are evicted first.
-pub const LOG_LIMIT: usize = 4096;
+/// The `account_id` of the default account, from the vendor's example.
+pub const ACCOUNT_ID: &str = "5008b25c7f67153e57d5a357b1687968068fb465";
 
 /// A running sandbox. Dropping it closes the port and all connections.
 #[must_use = "a sandbox stops when it is dropped"]
 pub struct Sandbox {
-    server: Server,
     service: Arc<Service>,
     base_url: String,
     app: App,
-    root: Option<Root>,
-}
-
-/// The root certificate of a sandbox with TLS.
-#[derive(Clone)]
-struct Root {
-    der: CertificateDer<'static>,
-    pem: String,
+    /// The issuer of the certificate, with TLS.
+    authority: Option<Authority>,
+    _server: Background,
 }
 
 impl Sandbox {
@@ -131,28 +93,16 @@ impl Sandbox {
         Builder::default()
     }
 
+    /// The app of the sandbox, with its client id, secret and endpoints.
+    #[must_use]
+    pub fn app(&self) -> App {
+        self.app.clone()
+    }
+
     /// The base URL: `http://127.0.0.1:PORT`, or `https://127.0.0.1:PORT` with TLS.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
-    }
-
-    /// The port on 127.0.0.1.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.server.port()
-    }
-
-    /// The root certificate that clients must trust, or `None` over http.
-    #[must_use]
-    pub fn root_certificate(&self) -> Option<CertificateDer<'static>> {
-        self.root.as_ref().map(|root| root.der.clone())
-    }
-
-    /// [`root_certificate`](Self::root_certificate) in PEM.
-    #[must_use]
-    pub fn root_certificate_pem(&self) -> Option<&str> {
-        self.root.as_ref().map(|root| root.pem.as_str())
     }
 
     /// The client id of the app.
@@ -167,39 +117,29 @@ impl Sandbox {
         &self.service.settings.client_secret
     }
 
-    /// The endpoints of the sandbox, for another [`App`].
+    /// The root certificate that clients must trust, or `None` over http.
     #[must_use]
-    pub fn endpoints(&self) -> Endpoints {
-        self.app.endpoints().clone()
+    pub fn root_certificate(&self) -> Option<CertificateDer<'static>> {
+        self.authority.as_ref().map(Authority::root)
     }
 
-    /// The app of the sandbox, with its client id, secret and endpoints.
+    /// [`root_certificate`](Self::root_certificate) in PEM.
     #[must_use]
-    pub fn app(&self) -> App {
-        self.app.clone()
+    pub fn root_certificate_pem(&self) -> Option<String> {
+        self.authority.as_ref().map(Authority::root_pem)
     }
 
     /// Issues a code for `state`, as if the user of the first account had approved.
     #[must_use]
     pub fn issue_code(&self, state: &State) -> String {
-        self.service.issue_code(&ACCOUNTS[0], state.as_str())
+        self.issue_code_for(&self.service.settings.accounts[0], state)
     }
 
-    /// Issues a code for `state`, as if the user of the second account had approved.
+    /// Issues a code for `state`, as if the user with this email address had approved. The account
+    /// need not be one of [`Builder::accounts`].
     #[must_use]
-    pub fn issue_code_of_second_account(&self, state: &State) -> String {
-        self.service.issue_code(&ACCOUNTS[1], state.as_str())
-    }
-
-    /// Accepts tokens of another sandbox as if this one had issued them, with a new grant and
-    /// lifetime. For programs that store tokens and restart together with their sandbox.
-    pub fn accept(&self, access_token: &str, refresh_token: Option<&str>) {
-        let now = self.service.clock.now();
-        let tokens = Issued {
-            access_token: access_token.into(),
-            refresh_token: refresh_token.map(String::from),
-        };
-        self.service.grants().accept(now, &ACCOUNTS[0], tokens);
+    pub fn issue_code_for(&self, email_address: &str, state: &State) -> String {
+        self.service.issue_code(email_address, state.as_str())
     }
 
     /// Switches a fault on or off.
@@ -214,12 +154,20 @@ impl Sandbox {
         self.service.grants().revoke(code_or_token)
     }
 
-    /// Advances the sandbox's clock, so that codes and tokens expire.
-    pub fn advance(&self, by: Duration) {
-        self.service.clock.advance(by);
+    /// The clock of the sandbox: the system's, moved by [`advance`](Self::advance). Pass it to
+    /// [`SessionOptions::clock`](dropbox_sign_oauth_store::SessionOptions::clock), so that sessions
+    /// move with it.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.service.clock.clone()
     }
 
-    /// Returns the last [`LOG_LIMIT`] requests, in the order of their responses. A request is
+    /// Advances the clock, so that codes and tokens expire.
+    pub fn advance(&self, by: Duration) {
+        self.service.advance(by);
+    }
+
+    /// Returns the last requests, at most 4096, in the order of their responses. A request is
     /// recorded before its response is sent.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {

@@ -23,7 +23,6 @@ pub(super) struct RateLimit {
 }
 
 /// The state of the limit after one request.
-#[derive(PartialEq, Eq, Debug)]
 pub(super) struct Counted {
     pub(super) allowed: bool,
     limit: u64,
@@ -55,27 +54,5 @@ impl Counted {
             (LIMIT_REMAINING.clone(), self.remaining.into()),
             (RESET.clone(), self.reset.as_secs().into()),
         ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_requests_of_an_hour() {
-        let mut rate_limit = RateLimit::new(2);
-        for (second, allowed, remaining, reset) in [
-            (10_000, true, 1, 13_600),
-            (10_001, true, 0, 13_600),
-            (10_002, false, 0, 13_600),
-            (13_599, false, 0, 13_600),
-            (13_600, true, 1, 17_200),
-        ] {
-            let counted = rate_limit.count(UnixTime::from_secs(second));
-            let expected =
-                Counted { allowed, limit: 2, remaining, reset: UnixTime::from_secs(reset) };
-            assert_eq!(counted, expected, "{second}");
-        }
     }
 }

@@ -1,89 +1,48 @@
 //! The state and the routes of the sandbox.
 
 use std::{
-    error::Error,
+    io,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{self, Body, Bytes},
+    body::{self, Body, Bytes, HttpBody},
     extract::{ConnectInfo, Request, State},
     http::{HeaderValue, StatusCode, header::CACHE_CONTROL},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
-use dropbox_sign_oauth::RedirectUri;
-use http_body_util::LengthLimitError;
+use dropbox_sign_oauth::UnixTime;
+use dropbox_sign_oauth_store::Clock;
+use http_body::Frame;
 
 use super::{
-    account::{self, Account},
+    account,
     authorize::{self, Tickets},
-    clock::Clock,
+    builder::Builder,
     fault::Fault,
-    grants::{Grants, RefreshTokens},
-    log::{Log, Observer, RecordedRequest},
-    random,
-    rate_limit::{Counted, RateLimit},
+    grants::Grants,
+    log::{Log, RecordedRequest},
+    rate_limit::RateLimit,
     refusal::{Reason, Refusal},
     server::Connection,
     token,
 };
 
-/// The size limit of a body, in bytes: more than a hundred times a usual token request.
-pub(super) const BODY_LIMIT: usize = 64 * 1024;
-
-/// How many bytes of a larger body are read before it is rejected. If the server closed the
-/// connection while the client still writes, the connection would be reset, and the client might
-/// not receive the response.
-const BODY_DRAINED: usize = 1024 * 1024;
-
-/// The settings of [`Builder`](super::Builder).
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) client_id: String,
-    pub(super) client_secret: String,
-    pub(super) api_key: Option<String>,
-    pub(super) basic: Basic,
-    pub(super) nested_errors: bool,
-    pub(super) refresh_needs_credentials: bool,
-    pub(super) callback: Option<RedirectUri>,
-    pub(super) consent: Consent,
-    /// The accounts that the user can choose from.
-    pub(super) accounts: &'static [Account],
-    pub(super) code_lifetime: Duration,
-    pub(super) token_lifetime: Duration,
-    pub(super) refresh_tokens: RefreshTokens,
-    pub(super) rate_limit: u64,
-}
-
-/// How the `Authorization: Basic` header of token requests is checked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Basic {
-    /// The header is checked if there is one.
-    Optional,
-    Required,
-    /// Like `Optional`, but a header without a user name is accepted.
-    Lenient,
-}
-
-/// How an authorization request is decided.
-#[derive(Clone, Copy)]
-pub(super) enum Consent {
-    /// The user decides on a page.
-    Ask,
-    /// It is approved automatically.
-    Approve,
-    /// It is denied automatically.
-    Deny,
-}
+/// The size limit of a body, in bytes: more than a thousand times a usual token request.
+const BODY_LIMIT: usize = 1024 * 1024;
 
 pub(super) struct Service {
-    pub(super) settings: Settings,
+    pub(super) settings: Builder,
     pub(super) clock: Clock,
     pub(super) log: Log,
+    /// How far the clock is ahead of the system's.
+    ahead: Arc<Mutex<Duration>>,
     grants: Mutex<Grants>,
     rate_limit: Mutex<RateLimit>,
     tickets: Mutex<Tickets>,
@@ -95,20 +54,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Service {
-    pub(super) fn new(
-        settings: Settings,
-        observer: Option<Observer>,
-        fault: Option<Fault>,
-    ) -> Self {
-        let grants =
-            Grants::new(settings.code_lifetime, settings.token_lifetime, settings.refresh_tokens);
+    pub(super) fn new(settings: Builder) -> Self {
+        let ahead = Arc::<Mutex<Duration>>::default();
+        let read = Arc::clone(&ahead);
         Self {
-            clock: Clock::default(),
-            log: Log::new(observer),
-            grants: Mutex::new(grants),
+            clock: Clock::new(move || UnixTime::now().saturating_add(*lock(&read))),
+            log: Log::new(settings.observer.clone()),
+            ahead,
+            grants: Mutex::new(Grants::new(settings.token_lifetime, settings.refresh_tokens)),
             rate_limit: Mutex::new(RateLimit::new(settings.rate_limit)),
             tickets: Mutex::default(),
-            fault: Mutex::new(fault),
+            fault: Mutex::default(),
             settings,
         }
     }
@@ -125,51 +81,35 @@ impl Service {
         lock(&self.fault)
     }
 
-    fn count_request(&self) -> Counted {
-        lock(&self.rate_limit).count(self.clock.now())
+    pub(super) fn advance(&self, by: Duration) {
+        let mut ahead = lock(&self.ahead);
+        *ahead = ahead.saturating_add(by);
     }
 
     /// Issues a code after a user has approved.
-    pub(super) fn issue_code(&self, account: &'static Account, state: &str) -> String {
-        let code = random::code();
-        let now = self.clock.now();
-        self.grants().approve(now, account, code.clone(), state);
-        code
+    pub(super) fn issue_code(&self, account: &str, state: &str) -> String {
+        self.grants().approve(self.clock.now(), account, state)
     }
 }
 
 pub(super) fn router(service: Arc<Service>) -> Router {
-    let pages = Router::new()
-        .route(
-            "/oauth/authorize",
-            get(authorize::ask)
-                .post(authorize::decide)
-                .fallback(async || Refusal::method_not_allowed("GET, HEAD, POST")),
-        )
-        .route(
-            "/sandbox/fault",
-            get(show_fault)
-                .put(set_fault)
-                .fallback(async || Refusal::method_not_allowed("GET, HEAD, PUT")),
-        )
-        .layer(middleware::from_fn_with_state(Arc::clone(&service), page));
+    let method_not_allowed = async || {
+        let message = "This method is not supported here.";
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_supported", message)
+    };
     let api = Router::new()
-        .route(
-            "/oauth/token",
-            post(token::token).fallback(async || Refusal::method_not_allowed("POST")),
-        )
-        .route(
-            "/v3/account",
-            get(account::account).fallback(async || Refusal::method_not_allowed("GET, HEAD")),
-        )
-        .fallback(async || Refusal::not_found())
+        .route("/oauth/token", post(token::token))
+        .route("/v3/account", get(account::account))
+        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found."))
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&service), api));
-    pages.merge(api).with_state(service)
-}
-
-async fn show_fault(State(service): State<Arc<Service>>) -> String {
-    let fault = *service.fault();
-    fault.map_or("none".into(), |fault| fault.to_string())
+    Router::new()
+        .route("/oauth/authorize", get(authorize::ask).post(authorize::decide))
+        .route("/sandbox/fault", put(set_fault))
+        .method_not_allowed_fallback(method_not_allowed)
+        .merge(api)
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), record))
+        .with_state(service)
 }
 
 /// Switches a fault on or off. The method is PUT, because web pages of other origins cannot send
@@ -178,42 +118,50 @@ async fn set_fault(
     State(service): State<Arc<Service>>,
     body: String,
 ) -> Result<StatusCode, Refusal> {
-    let fault = match body.trim() {
-        "none" => None,
-        fault => Some(fault.parse().map_err(|_| {
-            Refusal::bad_request("A fault is one of 429, 503, slow, reset and none")
-        })?),
-    };
-    *service.fault() = fault;
+    *service.fault() = Fault::parse(&body)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Middleware of the pages: records requests.
-async fn page(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
-    respond(&service, request, Ok(next), false).await
+/// Middleware of all routes: reads the body, and records the request before its response is sent.
+async fn record(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let (body, response) = if let Ok(body) = body::to_bytes(body, BODY_LIMIT).await {
+        let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        (body, next.run(request).await)
+    } else {
+        let message = "The body is incomplete or larger than 1 MiB";
+        (Bytes::new(), Refusal::bad_request(message).into_response())
+    };
+    service.log.push(RecordedRequest::new(parts, &body, &response));
+    response
 }
 
-/// Middleware of the API: counts, limits and records requests, applies faults, and prevents
-/// caching.
+/// Middleware of the API: counts and limits requests, applies faults, and prevents caching.
 async fn api(
     State(service): State<Arc<Service>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request,
     next: Next,
 ) -> Response {
-    let counted = service.count_request();
+    let counted = lock(&service.rate_limit).count(service.clock.now());
     let fault = *service.fault();
-    let next = match fault {
-        Some(Fault::RateLimited) => Err(Refusal::exceeded_rate()),
-        _ if !counted.allowed => Err(Refusal::exceeded_rate()),
-        Some(Fault::Unavailable) => Err(Refusal::unavailable()),
-        Some(Fault::Slow(_) | Fault::Reset) | None => Ok(next),
+    let mut response = match fault {
+        Some(Fault::RateLimited) => exceeded_rate(),
+        _ if !counted.allowed => exceeded_rate(),
+        Some(Fault::Unavailable) => {
+            let message = "The service is unavailable.";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).into_response()
+        }
+        Some(Fault::Slow(_) | Fault::Reset) | None => next.run(request).await,
     };
-    let is_lost = fault == Some(Fault::Reset);
-    let mut response = respond(&service, request, next, is_lost).await;
     match fault {
         Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
-        Some(Fault::Reset) => connection.reset(),
+        Some(Fault::Reset) => {
+            connection.reset_when_closed();
+            *response.body_mut() = Body::new(BrokenBody);
+            let reason = Reason("The response is lost: the connection is reset".into());
+            response.extensions_mut().insert(reason);
+        }
         Some(Fault::RateLimited | Fault::Unavailable) | None => {}
     }
     let headers = response.headers_mut();
@@ -222,44 +170,22 @@ async fn api(
     response
 }
 
-/// Reads the body up to its limit, runs the handler, and records the request. The log notes a
-/// response that is lost.
-async fn respond(
-    service: &Service,
-    request: Request,
-    next: Result<Next, Refusal>,
-    is_lost: bool,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = read(body).await;
-    let recorded_body = body.as_ref().ok().cloned().unwrap_or_default();
-    let response = match (next, body) {
-        (Ok(next), Ok(body)) => {
-            let request = Request::from_parts(parts.clone(), Body::from(body));
-            next.run(request).await
-        }
-        (Err(refusal), _) | (_, Err(refusal)) => refusal.into_response(),
-    };
-    let reason = response.extensions().get::<Reason>();
-    let reason = match reason {
-        _ if is_lost => Some("The response is lost: the connection is reset".into()),
-        Some(Reason(reason)) => Some(reason.clone().into_owned()),
-        None => None,
-    };
-    let status = response.status();
-    let recorded = RecordedRequest::new(&parts, &recorded_body, status, reason);
-    service.log.push(recorded);
-    response
+fn exceeded_rate() -> Response {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Refusal::new(status, "exceeded_rate", "Too many requests.").into_response()
 }
 
-async fn read(body: Body) -> Result<Bytes, Refusal> {
-    match body::to_bytes(body, BODY_DRAINED).await {
-        Ok(body) if body.len() <= BODY_LIMIT => Ok(body),
-        Err(error) if !is_over_limit(&error) => Err(Refusal::bad_request("The body is incomplete")),
-        Ok(_) | Err(_) => Err(Refusal::body_too_large()),
+/// Fails, so that the server closes the connection instead of sending the response.
+struct BrokenBody;
+
+impl HttpBody for BrokenBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
     }
-}
-
-fn is_over_limit(error: &axum::Error) -> bool {
-    error.source().is_some_and(<dyn Error>::is::<LengthLimitError>)
 }

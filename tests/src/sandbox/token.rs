@@ -12,13 +12,8 @@ use axum::{
 use serde::Serialize;
 
 use super::{
-    credentials,
-    grants::{Fresh, Invalid, Issued},
-    parameters::Parameters,
-    random,
-    refusal::Refusal,
-    request_body,
-    service::{Service, Settings},
+    builder::Builder, credentials, grants::Invalid, parameters::Parameters, refusal::Refusal,
+    service::Service,
 };
 
 /// The response to an exchange or a refresh. The members have the order of the vendor's example.
@@ -40,11 +35,11 @@ pub(super) async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> impl IntoResponse {
-    let result = match request_body::read(&headers, body).await {
-        Ok(parameters) if is_refresh(query.as_deref()) => refresh(&service, &headers, &parameters),
-        Ok(parameters) => generate(&service, &headers, &parameters),
-        Err(refusal) => Err(refusal),
-    };
+    let query = query.unwrap_or_default();
+    let is_refresh = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "refresh");
+    let grant = if is_refresh { refresh } else { generate };
+    let parameters = Parameters::from_body(&headers, body).await;
+    let result = parameters.and_then(|parameters| grant(&service, &headers, &parameters));
     let result = match result {
         Err(refusal) if service.settings.nested_errors => Err(refusal.into_nested()),
         result => result.map(Json),
@@ -53,39 +48,29 @@ pub(super) async fn token(
     ([(PRAGMA, "no-cache")], result)
 }
 
-fn is_refresh(query: Option<&str>) -> bool {
-    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).any(|(name, _)| name == "refresh")
-}
-
 fn generate(
     service: &Service,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<TokenResponse, Refusal> {
-    let client_id = parameters.required("client_id")?;
-    let client_secret = parameters.required("client_secret")?;
+    let client = required_client(parameters)?;
     let code = parameters.required("code")?;
     let grant_type = parameters.required("grant_type")?;
     let state = parameters.required("state")?;
-    if grant_type != "authorization_code" {
-        let message = "grant_type must be authorization_code here";
-        return Err(Refusal::unsupported_grant_type(message));
-    }
-    credentials::check(&service.settings, headers)?;
-    check_client(&service.settings, client_id, client_secret)?;
+    check(&service.settings, headers, grant_type, "authorization_code", Some(client))?;
 
-    let now = service.clock.now();
-    let issued = service.grants().exchange(now, code, state, fresh());
-    let issued = issued.map_err(|invalid| {
-        Refusal::invalid_grant(match invalid {
+    let exchanged = service.grants().exchange(service.clock.now(), code, state);
+    let (access_token, refresh_token) = exchanged.map_err(|invalid| {
+        let message = match invalid {
             Invalid::Unknown => "The code is unknown",
             Invalid::Expired => "The code has expired",
             Invalid::Used => "The code was already used: its tokens are now revoked",
             Invalid::Revoked => "The user has revoked the grant",
             Invalid::StateDiffers => "The state does not match the authorization",
-        })
+        };
+        Refusal::oauth("invalid_grant", message)
     })?;
-    Ok(response(service, issued, Some(state)))
+    Ok(response(service, access_token, Some(refresh_token), Some(state)))
 }
 
 fn refresh(
@@ -96,56 +81,61 @@ fn refresh(
     let settings = &service.settings;
     let grant_type = parameters.required("grant_type")?;
     let refresh_token = parameters.required("refresh_token")?;
-    let names = ["client_id", "client_secret"];
-    let is_sent = names.iter().any(|name| parameters.optional(name).is_some());
-    let client = if settings.refresh_needs_credentials || is_sent {
-        let [id, secret] = names.map(|name| parameters.required(name));
-        Some((id?, secret?))
-    } else {
-        None
-    };
-    if grant_type != "refresh_token" {
-        let message = "grant_type must be refresh_token here";
-        return Err(Refusal::unsupported_grant_type(message));
-    }
-    credentials::check(settings, headers)?;
-    if let Some((id, secret)) = client {
-        check_client(settings, id, secret)?;
-    }
+    let is_sent = ["client_id", "client_secret"].map(|name| parameters.optional(name).is_some());
+    let client = (!settings.refresh_without_credentials || is_sent.contains(&true))
+        .then(|| required_client(parameters))
+        .transpose()?;
+    check(settings, headers, grant_type, "refresh_token", client)?;
 
-    let now = service.clock.now();
-    let issued = service.grants().refresh(now, refresh_token, fresh());
-    let issued = issued.map_err(|invalid| {
-        Refusal::invalid_grant(match invalid {
+    let refreshed = service.grants().refresh(service.clock.now(), refresh_token);
+    let (access_token, refresh_token) = refreshed.map_err(|invalid| {
+        let message = match invalid {
             Invalid::Used => "The refresh token was already replaced: the grant is now revoked",
             Invalid::Revoked => "The user has revoked the grant",
             Invalid::Unknown | Invalid::Expired | Invalid::StateDiffers => {
                 "The refresh token is unknown"
             }
-        })
+        };
+        Refusal::oauth("invalid_grant", message)
     })?;
-    Ok(response(service, issued, None))
+    Ok(response(service, access_token, refresh_token, None))
 }
 
-fn fresh() -> Fresh {
-    Fresh { access_token: random::token(), refresh_token: random::token() }
+fn required_client(parameters: &Parameters) -> Result<[&str; 2], Refusal> {
+    Ok([parameters.required("client_id")?, parameters.required("client_secret")?])
 }
 
-fn response(service: &Service, issued: Issued, state: Option<&str>) -> TokenResponse {
+fn check(
+    settings: &Builder,
+    headers: &HeaderMap,
+    grant_type: &str,
+    expected: &str,
+    client: Option<[&str; 2]>,
+) -> Result<(), Refusal> {
+    if grant_type != expected {
+        let message = format!("grant_type must be {expected} here");
+        return Err(Refusal::oauth("unsupported_grant_type", message));
+    }
+    credentials::check(settings, headers)?;
+    let known = [settings.client_id.as_str(), &settings.client_secret];
+    if client.is_some_and(|client| client != known) {
+        let message = "The client_id or the client_secret is wrong";
+        return Err(Refusal::invalid_client(message));
+    }
+    Ok(())
+}
+
+fn response(
+    service: &Service,
+    access_token: String,
+    refresh_token: Option<String>,
+    state: Option<&str>,
+) -> TokenResponse {
     TokenResponse {
-        access_token: issued.access_token,
+        access_token,
         token_type: "Bearer",
-        refresh_token: issued.refresh_token,
+        refresh_token,
         expires_in: service.settings.token_lifetime.as_secs(),
         state: state.map(String::from),
-    }
-}
-
-fn check_client(settings: &Settings, id: &str, secret: &str) -> Result<(), Refusal> {
-    if id == settings.client_id && secret == settings.client_secret {
-        Ok(())
-    } else {
-        let message = "The client_id or the client_secret is wrong";
-        Err(Refusal::invalid_client(message))
     }
 }

@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// What happens to what goes through a [`Proxy`].
+/// What a [`Proxy`] does with connections and their bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Everything passes.

@@ -6,7 +6,7 @@
 
 use std::{
     env, fs, io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -37,151 +37,125 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Server {
     kind: Kind,
-    program: PathBuf,
+    /// The folder of the server's programs.
+    programs: PathBuf,
     folder: TempDir,
     address: SocketAddr,
     child: Option<Child>,
+    /// As `name=value`.
     settings: Vec<String>,
 }
 
-/// Starts a server, or returns `None` if it is not installed. The settings are added to those for
-/// a server that keeps what it acknowledges, as `name=value`.
+/// Starts a server, or returns `None` if it is not installed. The settings, as `name=value`, are
+/// added to those for a server that keeps what it acknowledges.
 ///
-/// # Panics
-/// If it is installed and does not start, or is not installed and `STORES_REQUIRED` is 1.
-#[must_use]
+/// Panics if the server is installed and does not start, or is not installed and `STORES_REQUIRED`
+/// is 1.
 pub fn start(kind: Kind, settings: &[&str]) -> Option<Server> {
-    let Some(program) = find(kind) else {
+    let Some(programs) = find(kind) else {
         let required = env::var("STORES_REQUIRED").is_ok_and(|value| value == "1");
         assert!(!required, "{kind:?} is not installed, and STORES_REQUIRED is 1");
         println!("skipped: {kind:?} is not installed");
         return None;
     };
-    let started = Server::start(kind, program, settings);
+    let started = Server::start(kind, programs, settings);
     Some(started.unwrap_or_else(|error| panic!("{kind:?} does not start: {error}")))
 }
 
-/// The server's program, beside the others of its package.
+/// Returns the folder of the server's programs.
 fn find(kind: Kind) -> Option<PathBuf> {
-    let (program, beside) = match kind {
-        Kind::Postgres => ("postgres", "initdb"),
-        Kind::Redis => ("redis-server", "redis-server"),
+    let programs: &[&str] = match kind {
+        Kind::Postgres => &["postgres", "initdb"],
+        Kind::Redis => &["redis-server"],
     };
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = env::split_paths(&path).collect();
-    let mut debian: Vec<_> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|version| version.path().join("bin"))
-        .collect();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut debian: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
     debian.sort();
-    folders.extend(debian.into_iter().rev());
-    let mut folders = folders.into_iter();
-    let folder = folders.find(|f| f.join(program).is_file() && f.join(beside).is_file())?;
-    Some(folder.join(program))
+    let mut folders = env::split_paths(&path).chain(debian.into_iter().rev());
+    folders.find(|folder| programs.iter().all(|program| folder.join(program).is_file()))
 }
 
 impl Server {
-    fn start(kind: Kind, program: PathBuf, settings: &[&str]) -> io::Result<Self> {
+    fn start(kind: Kind, programs: PathBuf, settings: &[&str]) -> io::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let defaults: &[&str] = match kind {
+            // The processes are killed here, not the system: without fsync nothing is lost.
+            Kind::Postgres => &[
+                "listen_addresses=127.0.0.1",
+                "unix_socket_directories=",
+                "fsync=off",
+                "max_connections=200",
+            ],
+            Kind::Redis => &["bind=127.0.0.1", "save=", "appendonly=yes", "appendfsync=always"],
+        };
         let mut server = Self {
             kind,
-            program,
+            programs,
             folder: tempfile::tempdir()?,
             address,
             child: None,
-            settings: settings.iter().map(|&setting| setting.into()).collect(),
+            settings: defaults.iter().chain(settings).map(|&setting| setting.into()).collect(),
         };
-        if kind == Kind::Postgres {
-            server.create_cluster()?;
+        server.settings.push(format!("port={}", address.port()));
+        match kind {
+            Kind::Postgres => server.create_cluster()?,
+            Kind::Redis => server.settings.push(format!("requirepass={PASSWORD}")),
         }
         server.launch()?;
         Ok(server)
     }
 
     fn create_cluster(&self) -> io::Result<()> {
-        let folder = self.folder.path();
-        let password = folder.join("password");
-        fs::write(&password, PASSWORD)?;
-        own(folder)?;
-        own(&password)?;
-        let made = self
-            .command("initdb")
-            .args([
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-                "-U",
-                USER,
-            ])
-            .arg("--pwfile")
-            .arg(password)
-            .arg("-D")
-            .arg(folder.join("data"))
-            .output()?;
+        give_to_nobody(self.folder.path())?;
+        fs::write(self.folder.path().join("password"), PASSWORD)?;
+        let arguments = "--auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync \
+                         --pwfile=password --pgdata=data";
+        let mut command = self.command("initdb");
+        let made = command.args(arguments.split(' ')).args(["-U", USER]).output()?;
         if made.status.success() {
             return Ok(());
         }
         Err(io::Error::other(String::from_utf8_lossy(&made.stderr)))
     }
 
-    /// A program of the server's package, not run as root, which PostgreSQL refuses.
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.program.with_file_name(name));
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         #[cfg(unix)]
-        if let Some((uid, gid)) = unprivileged() {
+        if self.kind == Kind::Postgres && is_root() {
             use std::os::unix::process::CommandExt as _;
-            command.uid(uid).gid(gid);
+            command.uid(NOBODY).gid(NOBODY);
         }
         command
     }
 
     /// Starts the server, again after [`kill`](Self::kill), and waits until it accepts connections.
-    ///
-    /// # Errors
-    /// If it does not start.
     pub fn launch(&mut self) -> io::Result<()> {
-        let log = self.folder.path().join("log");
-        let log = fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let mut command = self.command(match self.kind {
-            Kind::Postgres => "postgres",
-            Kind::Redis => "redis-server",
-        });
-        command.stdout(log.try_clone()?).stderr(log);
-        let port = self.address.port().to_string();
+        let mut command = match self.kind {
+            Kind::Postgres => self.command("postgres"),
+            Kind::Redis => self.command("redis-server"),
+        };
         match self.kind {
             Kind::Postgres => {
-                command.arg("-D").arg(self.folder.path().join("data"));
-                // The processes are killed here, not the system: without fsync nothing is lost.
-                let settings = ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=200"];
-                let settings = settings.map(str::to_owned).into_iter();
-                let own = [format!("port={port}"), "unix_socket_directories=".into()];
-                for setting in settings.chain(own).chain(self.settings.clone()) {
-                    command.args(["-c", &setting]);
-                }
+                command.args(["-D", "data"]);
+                command.args(self.settings.iter().flat_map(|setting| ["-c", setting]));
             }
             Kind::Redis => {
-                own(self.folder.path())?;
-                command.args(["--bind", "127.0.0.1", "--port", &port, "--save", ""]);
-                command.args(["--appendonly", "yes", "--appendfsync", "always"]);
-                command.args(["--requirepass", PASSWORD]);
-                for setting in &self.settings {
-                    let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+                for (name, value) in self.settings.iter().filter_map(|it| it.split_once('=')) {
                     command.args([&format!("--{name}"), value]);
                 }
             }
         }
-        self.child = Some(command.spawn()?);
+        let log = fs::File::create(self.folder.path().join("log"))?;
+        self.child = Some(command.stdout(log.try_clone()?).stderr(log).spawn()?);
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let child = self.child.as_mut().and_then(|child| child.try_wait().transpose());
-            if let Some(ended) = child.transpose()? {
+            if let Some(ended) = self.child.as_mut().map_or(Ok(None), Child::try_wait)? {
                 return Err(io::Error::other(format!("{ended}: {}", self.log())));
             }
-            if self.is_ready() {
+            // Of both kinds.
+            if self.log().contains("eady to accept connections") {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(20));
@@ -189,70 +163,29 @@ impl Server {
         Err(io::Error::other(self.log()))
     }
 
-    /// What the server has written.
-    #[must_use]
+    /// What the server has written since it was launched.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Whether the server answers: it accepts connections before it is ready.
-    fn is_ready(&self) -> bool {
-        use io::{Read as _, Write as _};
-        // A startup message asks for a password, or is told that the server is starting.
-        let startup = b"\0\0\0\x12\0\x03\0\0user\0app\0\0";
-        let (request, ready): (&[u8], u8) = match self.kind {
-            Kind::Postgres => (startup, b'R'),
-            Kind::Redis => (b"PING\r\n", b'-'),
-        };
-        let answer = || {
-            let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(1))?;
-            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            stream.write_all(request)?;
-            let mut answer = [0; 8];
-            stream.read_exact(&mut answer)?;
-            Ok::<_, io::Error>(answer)
-        };
-        // While Redis loads its file it says LOADING; asked for a password, NOAUTH.
-        answer().is_ok_and(|answer| answer[0] == ready && !answer.starts_with(b"-LOADING"))
-    }
-
-    /// The kind of the server.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// The server's address.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// What a client connects by: settings for PostgreSQL, a URL for Redis.
-    #[must_use]
     pub fn url(&self) -> String {
-        self.url_at(self.address)
-    }
-
-    /// As [`url`](Self::url), through something at another address.
-    #[must_use]
-    pub fn url_at(&self, address: SocketAddr) -> String {
-        url(self.kind, address)
+        url(self.kind, self.address)
     }
 
     /// Ends the server as a crash does, and waits for its end.
-    ///
-    /// # Panics
-    /// If it does not end.
     pub fn kill(&mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };
         // The processes of PostgreSQL end with it, and it can be started again at once.
-        match self.kind {
-            Kind::Postgres => signal("QUIT", &[child.id()]),
-            Kind::Redis => signal("KILL", &[child.id()]),
-        }
+        let name = if self.kind == Kind::Postgres { "QUIT" } else { "KILL" };
+        signal(name, &[child.id()]);
         let begun = Instant::now();
         while matches!(child.try_wait(), Ok(None)) {
             if begun.elapsed() > PATIENCE {
@@ -288,7 +221,6 @@ impl Drop for Server {
 }
 
 /// What a client connects by to a server of this kind at this address.
-#[must_use]
 pub fn url(kind: Kind, address: SocketAddr) -> String {
     let (host, port) = (address.ip(), address.port());
     match kind {
@@ -305,28 +237,20 @@ fn signal(name: &str, processes: &[u32]) {
     let _ = command.args(processes.iter().map(u32::to_string)).status();
 }
 
-/// The user for the servers, if this process is root.
+/// The user `nobody`: PostgreSQL refuses to run as root.
 #[cfg(unix)]
-fn unprivileged() -> Option<(u32, u32)> {
+const NOBODY: u32 = 65534;
+
+#[cfg(unix)]
+fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    if fs::metadata("/proc/self").ok()?.uid() != 0 {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").ok()?;
-    let user = |name: &str| {
-        let mut lines = users.lines().map(|line| line.split(':'));
-        let mut fields =
-            lines.find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?;
-        Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
-    };
-    user("postgres").or_else(|| user("nobody"))
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Gives a file or folder to the user of the servers.
-fn own(path: &Path) -> io::Result<()> {
+fn give_to_nobody(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    if let Some((uid, gid)) = unprivileged() {
-        return std::os::unix::fs::chown(path, Some(uid), Some(gid));
+    if is_root() {
+        return std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY));
     }
     let _ = path;
     Ok(())

@@ -1,14 +1,9 @@
-//! A minimal HTTP client, and the requests that the tests send.
-
-use std::{
-    io::{Read, Write},
-    net::{Ipv4Addr, TcpStream},
-    time::Duration,
-};
+//! The requests that the tests send.
 
 use dropbox_sign_oauth::State;
 use dropbox_sign_oauth_testkit::sandbox::{Builder, CLIENT_ID, CLIENT_SECRET, Sandbox};
-use http::{HeaderName, Response, StatusCode};
+use dropbox_sign_oauth_ureq::ureq::Agent;
+use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 pub(crate) const STATE: &str = "900e06e2";
@@ -27,58 +22,31 @@ pub(crate) fn state() -> State {
     State::from_stored(STATE).unwrap()
 }
 
-pub(crate) fn connect(sandbox: &Sandbox) -> TcpStream {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, sandbox.port())).unwrap();
-    // With a timeout, a test fails instead of hanging.
-    let patience = Some(Duration::from_secs(10));
-    stream.set_read_timeout(patience).unwrap();
-    stream
-}
-
-/// Sends one request on a connection, and reads the response until the connection ends.
+/// Sends a request on a new connection.
+#[track_caller]
 pub(crate) fn exchange(
-    mut stream: impl Read + Write,
+    sandbox: &Sandbox,
     method: &str,
     path_and_query: &str,
     headers: &[(&str, &str)],
-    body: &[u8],
+    body: &str,
 ) -> Response<String> {
-    let mut request = format!("{method} {path_and_query} HTTP/1.1\r\n");
-    let length = body.len().to_string();
-    let own = [("Host", "localhost"), ("Content-Length", &length), ("Connection", "close")];
-    for (name, value) in headers.iter().chain(&own) {
-        request.extend([name, ": ", value, "\r\n"]);
-    }
-    request.push_str("\r\n");
-    let request = [request.as_bytes(), body].concat();
-    stream.write_all(&request).unwrap();
-    let mut response = Vec::new();
-    stream.read_to_end(&mut response).unwrap();
-    parse(&response)
-}
-
-#[track_caller]
-pub(crate) fn parse(response: &[u8]) -> Response<String> {
-    let response = std::str::from_utf8(response).unwrap();
-    let (head, body) = response.split_once("\r\n\r\n").unwrap();
-    let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap().strip_prefix("HTTP/1.1 ").unwrap();
-    let mut response = Response::new(body.to_owned());
-    *response.status_mut() = status[..3].parse().unwrap();
-    for line in lines {
-        let (name, value) = line.split_once(": ").unwrap();
-        let name: HeaderName = name.parse().unwrap();
-        response.headers_mut().append(name, value.parse().unwrap());
-    }
-    if response.status() != StatusCode::NO_CONTENT {
-        let length = header(&response, "content-length").parse();
-        assert_eq!(length, Ok(body.len()), "the response is complete");
-    }
-    response
+    let config = Agent::config_builder().proxy(None).max_redirects(0).http_status_as_error(false);
+    let agent = config.user_agent("").accept("").build().new_agent();
+    let uri = format!("{}{path_and_query}", sandbox.base_url());
+    let request = Request::builder().method(method).uri(uri);
+    let request =
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let response = match body {
+        "" => agent.run(request.body(()).unwrap()),
+        _ => agent.run(request.body(body.to_owned()).unwrap()),
+    };
+    let (parts, mut body) = response.unwrap().into_parts();
+    Response::from_parts(parts, body.read_to_string().unwrap())
 }
 
 pub(crate) fn get(sandbox: &Sandbox, path_and_query: &str) -> Response<String> {
-    exchange(connect(sandbox), "GET", path_and_query, &[], b"")
+    exchange(sandbox, "GET", path_and_query, &[], "")
 }
 
 pub(crate) fn post(
@@ -87,8 +55,7 @@ pub(crate) fn post(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Response<String> {
-    let stream = connect(sandbox);
-    exchange(stream, "POST", path_and_query, headers, body.as_bytes())
+    exchange(sandbox, "POST", path_and_query, headers, body)
 }
 
 pub(crate) fn post_as(
@@ -106,7 +73,7 @@ pub(crate) fn post_json(sandbox: &Sandbox, path_and_query: &str, body: &Value) -
 
 pub(crate) fn get_account(sandbox: &Sandbox, authorization: &str) -> Response<String> {
     let headers = [("Authorization", authorization)];
-    exchange(connect(sandbox), "GET", "/v3/account", &headers, b"")
+    exchange(sandbox, "GET", "/v3/account", &headers, "")
 }
 
 #[track_caller]

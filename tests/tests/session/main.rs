@@ -1,6 +1,7 @@
 //! Tests the sessions of both adapters.
 
 mod blocking;
+mod exchange;
 mod processes;
 mod refresh;
 mod rejections;
@@ -9,9 +10,10 @@ mod store;
 mod storing;
 
 use std::{
+    rc::Rc,
     sync::{Arc, Mutex},
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use dropbox_sign_oauth::{
@@ -24,6 +26,8 @@ use http::{Request, Response};
 use tokio::runtime::{self, Runtime};
 use ureq::{SessionOptions, Store};
 
+use crate::{service::Service, store::TestStore};
+
 /// A timeout for failures. Tests that pass do not wait for it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -31,51 +35,25 @@ const KEY: &str = "user-17";
 
 const ADAPTERS: [&str; 2] = ["hyper", "ureq"];
 
-// Records.
+/// No record.
+const NONE: (u64, u64) = (0, 0);
+/// A record whose refresh is due and whose access token has expired.
+const EXPIRED: (u64, u64) = (1, 1);
+/// A record whose refresh is due and whose access token is still valid.
+const DUE: (u64, u64) = (1, 5_000_000_000);
+/// A record whose access token is valid and whose refresh is not due.
+const FRESH: (u64, u64) = (4_000_000_000, 5_000_000_000);
 
-fn record(refresh: &str, at: u64, expires_at: u64) -> String {
+/// Returns a record with the tokens `a0` and `r0` that is due and expires at these times.
+fn record((due_at, expires_at): (u64, u64)) -> String {
     format!(
-        r#"{{"format":2,"version":9,"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"{refresh}","at":{at},"claim":null,"failures":0,"rejections":0,"access_token":"a0","refresh_token":"r0","expires_at":{expires_at}}}"#
+        r#"{{"format":2,"version":9,"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"due","at":{due_at},"claim":null,"failures":0,"rejections":0,"access_token":"a0","refresh_token":"r0","expires_at":{expires_at}}}"#
     )
 }
 
-/// A record whose refresh is due and whose access token has expired.
-fn expired() -> String {
-    record("due", 1, 1)
-}
-
-/// A record whose refresh is due and whose access token is still valid.
-fn due() -> String {
-    record("due", 1, 5_000_000_000)
-}
-
-/// A record whose access token is valid and whose refresh is not due.
-fn fresh() -> String {
-    record("due", 4_000_000_000, 5_000_000_000)
-}
-
 fn tokens(access_token: &str) -> TokenSet {
-    TokenSet {
-        access_token: Token::new(access_token).unwrap(),
-        refresh_token: None,
-        expires_at: None,
-    }
-}
-
-// Sessions.
-
-/// The sessions of either adapter, with a blocking interface.
-#[derive(Clone)]
-enum Sessions {
-    Hyper(hyper::Sessions, Arc<Runtime>),
-    Ureq(ureq::Sessions),
-}
-
-/// A session of either adapter, with a blocking interface.
-#[derive(Clone)]
-enum Session {
-    Hyper(hyper::Session, Arc<Runtime>),
-    Ureq(ureq::Session),
+    let access_token = Token::new(access_token).unwrap();
+    TokenSet { access_token, refresh_token: None, expires_at: None }
 }
 
 /// A lease that does not expire during a test.
@@ -104,32 +82,82 @@ fn hyper_sessions(
     hyper::Sessions::with_options(app.clone(), transport.unwrap(), store, options)
 }
 
-fn ureq_sessions(
-    app: &App,
-    store: impl Store + 'static,
-    options: SessionOptions,
-) -> ureq::Sessions {
-    let transport = ureq::Transport::builder().deadline(DEADLINE).build();
-    ureq::Sessions::with_options(app.clone(), transport.unwrap(), store, options)
+/// Sessions of one adapter, with their service and their store.
+struct Fixture {
+    service: Rc<Service>,
+    store: Arc<TestStore>,
+    sessions: Sessions,
+    /// The session of [`KEY`].
+    session: Session,
+}
+
+/// Runs a test with each adapter, and a store with a record. The test ends without more requests.
+fn each_adapter(record: (u64, u64), test: impl Fn(Fixture)) {
+    each_adapter_with(&options(LONG_LEASE), record, test);
+}
+
+fn each_adapter_with(options: &SessionOptions, record: (u64, u64), test: impl Fn(Fixture)) {
+    for adapter in ADAPTERS {
+        println!("{adapter}");
+        let service = Rc::new(Service::start());
+        let store = Arc::new(TestStore::default());
+        if record != NONE {
+            store.put(KEY, record);
+        }
+        let sessions = Sessions::new(adapter, &service.app, Arc::clone(&store), options.clone());
+        let session = sessions.get(KEY);
+        test(Fixture { service: Rc::clone(&service), store, sessions, session });
+        service.assert_no_more_requests();
+    }
+}
+
+/// Waits until `holds`.
+#[track_caller]
+fn wait_until(holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "this did not happen in time");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The sessions of either adapter, with a blocking interface.
+#[derive(Clone)]
+enum Sessions {
+    Hyper(hyper::Sessions, Arc<Runtime>),
+    Ureq(ureq::Sessions),
+}
+
+/// A session of either adapter, with a blocking interface.
+#[derive(Clone)]
+enum Session {
+    Hyper(hyper::Session, Arc<Runtime>),
+    Ureq(ureq::Session),
+}
+
+/// Calls a method of either adapter, and waits for the async one.
+macro_rules! call {
+    ($self:ident, $method:ident($($argument:expr),*)) => {
+        match $self {
+            Self::Hyper(it, runtime) => runtime.block_on(it.$method($($argument),*)),
+            Self::Ureq(it) => it.$method($($argument),*),
+        }
+    };
 }
 
 impl Sessions {
-    fn new(adapter: &str, app: &App, store: impl Store + 'static) -> Self {
-        Self::with_options(adapter, app, store, options(LONG_LEASE))
-    }
-
-    fn with_options(
-        adapter: &str,
-        app: &App,
-        store: impl Store + 'static,
-        options: SessionOptions,
-    ) -> Self {
+    fn new(adapter: &str, app: &App, store: impl Store + 'static, options: SessionOptions) -> Self {
         if adapter == "ureq" {
-            return Self::Ureq(ureq_sessions(app, store, options));
+            let transport = ureq::Transport::builder().deadline(DEADLINE).build().unwrap();
+            return Self::Ureq(ureq::Sessions::with_options(
+                app.clone(),
+                transport,
+                store,
+                options,
+            ));
         }
         let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let sessions = hyper_sessions(app, store, options);
-        Self::Hyper(sessions, Arc::new(runtime.unwrap()))
+        Self::Hyper(hyper_sessions(app, store, options), Arc::new(runtime.unwrap()))
     }
 
     fn get(&self, key: &str) -> Session {
@@ -142,60 +170,33 @@ impl Sessions {
     }
 
     fn flush(&self) -> Result<(), SessionError> {
-        match self {
-            Self::Hyper(sessions, runtime) => runtime.block_on(sessions.flush()),
-            Self::Ureq(sessions) => sessions.flush(),
-        }
+        call!(self, flush())
     }
 }
 
 impl Session {
-    fn new(adapter: &str, app: &App, store: impl Store + 'static) -> Self {
-        Sessions::new(adapter, app, store).get(KEY)
-    }
-
     fn access_token(&self) -> Result<Token, SessionError> {
-        match self {
-            Self::Hyper(session, runtime) => runtime.block_on(session.access_token()),
-            Self::Ureq(session) => session.access_token(),
-        }
+        call!(self, access_token())
     }
 
-    fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
-        match self {
-            Self::Hyper(session, runtime) => runtime.block_on(session.replace_tokens(tokens)),
-            Self::Ureq(session) => session.replace_tokens(tokens),
-        }
+    fn replace_tokens(&self, access_token: &str) -> Result<(), SessionError> {
+        call!(self, replace_tokens(tokens(access_token)))
     }
 
     fn flush(&self) -> Result<(), SessionError> {
-        match self {
-            Self::Hyper(session, runtime) => runtime.block_on(session.flush()),
-            Self::Ureq(session) => session.flush(),
-        }
+        call!(self, flush())
     }
 
     fn end(&self) -> Result<(), SessionError> {
-        match self {
-            Self::Hyper(session, runtime) => runtime.block_on(session.end()),
-            Self::Ureq(session) => session.end(),
-        }
+        call!(self, end())
     }
 
     fn account(&self, app: &App) -> Result<Account, SendError<CallError>> {
-        let operation = |token: &Token| app.account(token);
-        match self {
-            Self::Hyper(session, runtime) => runtime.block_on(session.send(operation)),
-            Self::Ureq(session) => session.send(operation),
-        }
+        call!(self, send(|token: &Token| app.account(token)))
     }
 
-    fn authorize(&self, request: Request<&'static str>) -> Request<&'static str> {
-        let authorized = match self {
-            Self::Hyper(session, runtime) => runtime.block_on(session.authorize(request)),
-            Self::Ureq(session) => session.authorize(request),
-        };
-        authorized.unwrap()
+    fn authorize(&self, request: Request<()>) -> Request<()> {
+        call!(self, authorize(request)).unwrap()
     }
 
     /// Sends a request through a client whose responses have these statuses, in order. Returns the
@@ -225,28 +226,36 @@ impl Session {
         (credentials.into_inner().unwrap(), outcome)
     }
 
-    /// Requests an access token on another thread.
-    fn spawn_access_token(&self) -> thread::JoinHandle<Result<Token, SessionError>> {
-        let session = self.clone();
-        thread::spawn(move || session.access_token())
+    /// Returns the access token, which is valid.
+    fn token(&self) -> String {
+        self.access_token().unwrap().expose().to_owned()
     }
-}
 
-/// Requests an access token on another thread. Retries while the store fails.
-fn spawn_access_token_until_ok(
-    session: &Session,
-) -> thread::JoinHandle<Result<Token, SessionError>> {
-    let session = session.clone();
-    thread::spawn(move || {
-        loop {
-            match session.access_token() {
-                Err(SessionError::Store(_)) => thread::sleep(Duration::from_millis(1)),
-                outcome => return outcome,
+    /// Requests an access token on another thread.
+    fn spawn_access_token(&self) -> JoinHandle<Result<Token, SessionError>> {
+        self.spawn(Self::access_token)
+    }
+
+    /// Requests an access token on another thread. Retries while the store fails.
+    fn spawn_token(&self) -> JoinHandle<String> {
+        self.spawn(|session| {
+            let begun = Instant::now();
+            loop {
+                match session.access_token() {
+                    Err(SessionError::Store(_)) if begun.elapsed() < DEADLINE => {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    outcome => return outcome.unwrap().expose().to_owned(),
+                }
             }
-        }
-    })
-}
+        })
+    }
 
-fn exposed(outcome: thread::Result<Result<Token, SessionError>>) -> String {
-    outcome.unwrap().unwrap().expose().to_owned()
+    fn spawn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let session = self.clone();
+        thread::spawn(move || call(&session))
+    }
 }

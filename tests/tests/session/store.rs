@@ -2,17 +2,18 @@
 
 use std::{
     error::Error,
-    fmt::{self, Debug},
+    fmt,
     sync::{
-        Arc, Condvar, Mutex,
+        Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use dropbox_sign_oauth::session::{Outcome, Record};
 use dropbox_sign_oauth_ureq::{MemoryStore, Store};
+use tokio::runtime::Runtime;
 
-use crate::KEY;
+use crate::{KEY, record};
 
 #[derive(Default)]
 pub(crate) struct TestStore {
@@ -21,14 +22,14 @@ pub(crate) struct TestStore {
     fault_changed: Condvar,
     pub(crate) loads: AtomicUsize,
     pub(crate) swaps: AtomicUsize,
+    /// Some blocking database clients own a runtime, and block on it.
+    pub(crate) runtime: Option<Runtime>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Fault {
     #[default]
     None,
-    /// Every call fails.
-    Fails,
     /// Swaps fail.
     FailsToSwap,
     /// The next swap is stored but fails.
@@ -53,15 +54,8 @@ impl fmt::Display for Full {
 impl Error for Full {}
 
 impl TestStore {
-    /// Returns a store with this record under [`KEY`].
-    pub(crate) fn with(record: &str) -> Arc<Self> {
-        let store = Self::default();
-        store.put(KEY, record);
-        Arc::new(store)
-    }
-
-    pub(crate) fn put(&self, key: &str, record: &str) {
-        let record = Record::from_json(record).unwrap();
+    pub(crate) fn put(&self, key: &str, times: (u64, u64)) {
+        let record = Record::from_json(&record(times)).unwrap();
         let Ok(swapped) = self.records.compare_and_swap(key, None, &record);
         assert_eq!(swapped, Outcome::Stored);
     }
@@ -76,12 +70,18 @@ impl TestStore {
         record
     }
 
-    fn fault(&self) -> Fault {
-        let mut fault = self.fault.lock().unwrap();
-        while *fault == Fault::Hangs {
-            fault = self.fault_changed.wait(fault).unwrap();
-        }
-        *fault
+    /// Returns the access token in the store.
+    pub(crate) fn token(&self) -> Option<String> {
+        self.stored().map(|record| record.tokens().access_token.expose().to_owned())
+    }
+
+    /// Begins a call. Returns the fault, which lets the call go on.
+    fn begin(&self) -> Fault {
+        let fault = self.fault.lock().unwrap();
+        let is_hanging = |fault: &mut Fault| *fault == Fault::Hangs;
+        let fault = *self.fault_changed.wait_while(fault, is_hanging).unwrap();
+        assert!(fault != Fault::Panics, "on purpose");
+        fault
     }
 }
 
@@ -90,11 +90,12 @@ impl Store for TestStore {
 
     fn load(&self, key: &str) -> Result<Option<Record>, Full> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        match self.fault() {
-            Fault::Fails => Err(Full),
-            Fault::Panics => panic!("on purpose"),
-            _ => self.records.load(key).map_err(|error| match error {}),
+        self.begin();
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(async {});
         }
+        let Ok(record) = self.records.load(key);
+        Ok(record)
     }
 
     fn compare_and_swap(
@@ -104,10 +105,9 @@ impl Store for TestStore {
         new: &Record,
     ) -> Result<Outcome, Full> {
         self.swaps.fetch_add(1, Ordering::SeqCst);
-        let fault = self.fault();
+        let fault = self.begin();
         match fault {
-            Fault::Fails | Fault::FailsToSwap => return Err(Full),
-            Fault::Panics => panic!("on purpose"),
+            Fault::FailsToSwap => return Err(Full),
             Fault::Conflicts => return Ok(Outcome::Conflict),
             _ => {}
         }
@@ -120,16 +120,7 @@ impl Store for TestStore {
     }
 
     fn remove(&self, key: &str) -> Result<(), Full> {
-        match self.fault() {
-            Fault::Fails => Err(Full),
-            Fault::Panics => panic!("on purpose"),
-            _ => self.records.remove(key).map_err(|error| match error {}),
-        }
+        self.begin();
+        self.records.remove(key).map_err(|error| match error {})
     }
-}
-
-/// Returns the access token in the store.
-pub(crate) fn access_token(store: &impl Store<Error: Debug>) -> String {
-    let stored = store.load(KEY).unwrap().unwrap();
-    stored.tokens().access_token.expose().to_owned()
 }

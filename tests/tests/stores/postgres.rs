@@ -1,42 +1,46 @@
 //! The stores in PostgreSQL, against a server of their own.
 
-use std::time::Duration;
+use std::{sync::Arc, thread, time::Duration};
 
 use dropbox_sign_oauth_store::{
     PostgresManager, PostgresStore, Store,
     database::{DatabaseError, DatabaseProblem},
 };
-use dropbox_sign_oauth_testkit::store::{
-    self, Proxy, faults, large_record, record,
-    server::{self, Kind, Server},
+use dropbox_sign_oauth_testkit::{
+    samples::chain,
+    store::{
+        self, large_record, record,
+        server::{self, Kind, Server},
+    },
 };
 use postgres::{Client, NoTls};
 use r2d2::Pool;
 
 use crate::{
-    BlockOn, chain,
-    encrypted::{self, Rotated},
-    hyper, paused, runtime,
+    RUNTIME, TIMEOUT,
+    database::{self, BlockOn, Rotated},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-type Blocking = PostgresStore<PostgresManager<NoTls>>;
-
-fn blocking(url: &str) -> Blocking {
+fn blocking(url: &str) -> PostgresStore<Pool<PostgresManager<NoTls>>> {
     let manager = PostgresManager::new(url.parse().unwrap(), NoTls);
-    let pool = Pool::builder()
-        .max_size(4)
-        .min_idle(Some(1))
-        .test_on_check_out(false)
-        .build_unchecked(manager);
-    PostgresStore::new(pool).timeout(TIMEOUT)
+    let pool = Pool::builder().max_size(4).min_idle(Some(1)).test_on_check_out(false);
+    PostgresStore::new(pool.build_unchecked(manager)).timeout(TIMEOUT)
 }
 
-fn pooled(url: &str) -> hyper::PostgresStore {
+fn pooled(url: &str) -> PostgresStore<deadpool_postgres::Pool> {
     let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), NoTls);
     let pool = deadpool_postgres::Pool::builder(manager).max_size(4);
-    hyper::PostgresStore::new(pool.build().unwrap()).timeout(TIMEOUT)
+    PostgresStore::new(pool.build().unwrap()).timeout(TIMEOUT)
+}
+
+fn open(url: &str, cipher: Option<Rotated>) -> [Arc<dyn Store<Error = DatabaseError>>; 2] {
+    let (mut blocking, mut pooled) = (blocking(url), pooled(url));
+    blocking.create_table().unwrap();
+    RUNTIME.block_on(pooled.create_table()).unwrap();
+    if let Some(cipher) = cipher {
+        (blocking, pooled) = (blocking.cipher(cipher), pooled.cipher(cipher));
+    }
+    [Arc::new(blocking), Arc::new(BlockOn(pooled))]
 }
 
 fn client(server: &Server) -> Client {
@@ -47,16 +51,12 @@ fn client(server: &Server) -> Client {
 fn postgres_keeps_every_promise_at_every_isolation_level() {
     for isolation in ["read committed", "repeatable read", "serializable"] {
         let setting = format!("default_transaction_isolation={isolation}");
-        let Some(server) = server::start(Kind::Postgres, &[&setting]) else {
-            return;
-        };
-        let store = blocking(&server.url()).timeout(Duration::from_secs(20));
-        store.create_table().unwrap();
-        store::check(&store);
-        let runtime = runtime();
-        let store = pooled(&server.url()).timeout(Duration::from_secs(20));
-        runtime.block_on(store.create_table()).unwrap();
-        store::check(&BlockOn(store, runtime.handle().clone()));
+        let Some(server) = server::start(Kind::Postgres, &[&setting]) else { return };
+        let (blocking, pooled) = (blocking(&server.url()), pooled(&server.url()));
+        let limit = Duration::from_secs(20);
+        blocking.create_table().unwrap();
+        store::check(&blocking.timeout(limit));
+        store::check(&BlockOn(pooled.timeout(limit)));
         let left = client(&server).query("SELECT key FROM dropbox_sign_sessions", &[]);
         assert_eq!(left.unwrap().len(), 0);
         let refused = server.log().contains("could not serialize access");
@@ -65,69 +65,47 @@ fn postgres_keeps_every_promise_at_every_isolation_level() {
 }
 
 #[test]
-fn postgres_blocking_survives_faults() {
-    let Some(mut server) = server::start(Kind::Postgres, &[]) else {
-        return;
-    };
-    let proxy = Proxy::start(server.address()).unwrap();
-    let store = blocking(&server.url_at(proxy.address()));
-    store.create_table().unwrap();
-    faults::check(&store, &proxy, &mut server, TIMEOUT);
+fn postgres_survives_faults() {
+    database::survives_faults(Kind::Postgres, open);
 }
 
 #[test]
-fn postgres_async_survives_faults() {
-    let Some(mut server) = server::start(Kind::Postgres, &[]) else {
-        return;
-    };
-    let proxy = Proxy::start(server.address()).unwrap();
-    let runtime = runtime();
-    let store = pooled(&server.url_at(proxy.address()));
-    runtime.block_on(store.create_table()).unwrap();
-    let store = BlockOn(store, runtime.handle().clone());
-    faults::check(&store, &proxy, &mut server, TIMEOUT);
+fn postgres_encrypts_records() {
+    database::encrypts_records(Kind::Postgres, open, |server| {
+        let statement = "UPDATE dropbox_sign_sessions SET record =
+             (SELECT record FROM dropbox_sign_sessions WHERE key = 'a') WHERE key = 'b'";
+        assert_eq!(client(server).execute(statement, &[]).unwrap(), 1);
+    });
 }
 
 #[test]
 fn postgres_creates_its_table_once_in_several_processes() {
-    let Some(server) = server::start(Kind::Postgres, &[]) else {
-        return;
-    };
+    let Some(server) = server::start(Kind::Postgres, &[]) else { return };
     let url = server.url();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| blocking(&url).create_table().unwrap());
+            scope.spawn(|| blocking(&url).timeout(Duration::from_secs(60)).create_table().unwrap());
         }
     });
 }
 
 #[test]
 fn postgres_names_what_failed() {
-    let Some(server) = server::start(Kind::Postgres, &[]) else {
-        return;
-    };
-    let load = |store: Blocking| store.load("key").unwrap_err();
+    let Some(server) = server::start(Kind::Postgres, &[]) else { return };
     let wrong = server.url().replace(server::PASSWORD, "wrong");
-    let store = || blocking(&server.url());
-    let table = store().table("missing").unwrap();
-    let error = load(blocking(&wrong).timeout(Duration::from_secs(5)));
-    assert_eq!(error.to_string(), "connecting to PostgreSQL failed");
-    let cause = "password authentication failed for user \"app\"";
-    assert!(chain(&error).contains(cause), "{}", chain(&error));
-
-    assert_eq!(load(table).to_string(), "the PostgreSQL table \"missing\" does not exist");
-
-    let runtime = runtime();
-    let error = runtime.block_on(hyper::Store::load(&pooled(&wrong), "key")).unwrap_err();
-    assert_eq!(error.to_string(), "connecting to PostgreSQL failed");
-    assert!(chain(&error).contains(cause), "{}", chain(&error));
-    let error = runtime.block_on(hyper::Store::load(&pooled(&server.url()), "key"));
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "the PostgreSQL table \"dropbox_sign_sessions\" does not exist"
-    );
-
-    let store = store();
+    for (url, text, cause) in [
+        (wrong, "connecting to PostgreSQL failed", "authentication failed for user \"app\""),
+        (server.url(), "the PostgreSQL table \"dropbox_sign_sessions\" does not exist", ""),
+    ] {
+        let by_blocking = blocking(&url).timeout(Duration::from_secs(5)).load("key");
+        for error in [by_blocking.unwrap_err(), BlockOn(pooled(&url)).load("key").unwrap_err()] {
+            assert_eq!(error.to_string(), text);
+            assert!(chain(&error).contains(cause), "{}", chain(&error));
+        }
+    }
+    let store = blocking(&server.url());
+    let error = blocking(&server.url()).table("missing").unwrap().load("key").unwrap_err();
+    assert_eq!(error.to_string(), "the PostgreSQL table \"missing\" does not exist");
     store.create_table().unwrap();
     assert_eq!(
         store.load("a\0").unwrap_err().to_string(),
@@ -163,41 +141,4 @@ fn postgres_names_what_failed() {
     assert_eq!(error.to_string(), "PostgreSQL is read-only");
     assert!(matches!(error.problem(), DatabaseProblem::ReadOnly));
     assert_eq!(store.load("key").unwrap(), Some(record(1)));
-}
-
-#[test]
-fn postgres_encrypts_records() {
-    let Some(server) = server::start(Kind::Postgres, &[]) else {
-        return;
-    };
-    let url = server.url();
-    blocking(&url).create_table().unwrap();
-    let mut client = client(&server);
-    let mut copy = || {
-        let statement = "UPDATE dropbox_sign_sessions SET record =
-             (SELECT record FROM dropbox_sign_sessions WHERE key = 'a') WHERE key = 'b'";
-        assert_eq!(client.execute(statement, &[]).unwrap(), 1);
-    };
-    let store = |key| blocking(&url).cipher(Rotated(key));
-    encrypted::check(&store(1), &store(2), &blocking(&url), &mut copy);
-    for key in ["a", "b", "c"] {
-        blocking(&url).remove(key).unwrap();
-    }
-    let runtime = runtime();
-    let handle = runtime.handle();
-    let store = |key| BlockOn(pooled(&url).cipher(Rotated(key)), handle.clone());
-    let plain = BlockOn(pooled(&url), handle.clone());
-    encrypted::check(&store(1), &store(2), &plain, &mut copy);
-    // What one adapter has stored, the other one reads.
-    assert_eq!(blocking(&url).cipher(Rotated(1)).load("a").unwrap(), Some(record(2)));
-}
-
-#[test]
-fn postgres_paused_serves_valid_tokens() {
-    let Some(server) = server::start(Kind::Postgres, &[]) else {
-        return;
-    };
-    let store = blocking(&server.url());
-    store.create_table().unwrap();
-    paused::serves_valid_tokens(&server, &runtime(), store, pooled(&server.url()));
 }

@@ -2,40 +2,46 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
+    sync::Arc,
 };
 
-use dropbox_sign_oauth_store::{Outcome, Record, RedisStore, Store};
-use dropbox_sign_oauth_testkit::store::{
-    self, Proxy, faults, record,
-    server::{self, Kind, Server},
+use dropbox_sign_oauth_store::{Outcome, Record, RedisStore, Store, database::DatabaseError};
+use dropbox_sign_oauth_testkit::{
+    samples::chain,
+    store::{
+        self, Proxy, faults, record,
+        server::{self, Kind, Server},
+    },
 };
 use r2d2::Pool;
-use redis::{Client, Connection, aio::ConnectionManagerConfig};
-
-use crate::{
-    BlockOn, chain,
-    encrypted::{self, Rotated},
-    hyper, paused, runtime,
+use redis::{
+    Client, Connection,
+    aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(2);
+use crate::{
+    RUNTIME, TIMEOUT,
+    database::{self, BlockOn, Rotated},
+};
 
-fn blocking(url: &str) -> RedisStore<Client> {
-    let client = Client::open(url).unwrap();
-    let pool = Pool::builder()
-        .max_size(4)
-        .min_idle(Some(1))
-        .test_on_check_out(false)
-        .build_unchecked(client);
-    RedisStore::new(pool).timeout(TIMEOUT)
+fn blocking(url: &str) -> RedisStore<Pool<Client>> {
+    let pool = Pool::builder().max_size(4).min_idle(Some(1)).test_on_check_out(false);
+    RedisStore::new(pool.build_unchecked(Client::open(url).unwrap())).timeout(TIMEOUT)
 }
 
-async fn managed(url: &str) -> hyper::RedisStore {
+fn managed(url: &str) -> RedisStore<ConnectionManager> {
     let config = ConnectionManagerConfig::new().set_response_timeout(Some(TIMEOUT));
     let client = Client::open(url).unwrap();
-    let manager = client.get_connection_manager_with_config(config).await;
-    hyper::RedisStore::new(manager.unwrap()).timeout(TIMEOUT)
+    let manager = RUNTIME.block_on(client.get_connection_manager_with_config(config));
+    RedisStore::new(manager.unwrap()).timeout(TIMEOUT)
+}
+
+fn open(url: &str, cipher: Option<Rotated>) -> [Arc<dyn Store<Error = DatabaseError>>; 2] {
+    let (mut blocking, mut managed) = (blocking(url), managed(url));
+    if let Some(cipher) = cipher {
+        (blocking, managed) = (blocking.cipher(cipher), managed.cipher(cipher));
+    }
+    [Arc::new(blocking), Arc::new(BlockOn(managed))]
 }
 
 fn connection(server: &Server) -> Connection {
@@ -44,47 +50,34 @@ fn connection(server: &Server) -> Connection {
 
 #[test]
 fn redis_keeps_every_promise() {
-    let Some(server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
+    let Some(server) = server::start(Kind::Redis, &[]) else { return };
     let store = blocking(&server.url());
     store.check().unwrap();
     store::check(&store);
-    let runtime = runtime();
-    let store = runtime.block_on(managed(&server.url()));
-    runtime.block_on(store.check()).unwrap();
-    store::check(&BlockOn(store, runtime.handle().clone()));
+    let store = managed(&server.url());
+    RUNTIME.block_on(store.check_async()).unwrap();
+    store::check(&BlockOn(store));
     let left: u64 = redis::cmd("DBSIZE").query(&mut connection(&server)).unwrap();
     assert_eq!(left, 0);
 }
 
 #[test]
-fn redis_blocking_survives_faults() {
-    let Some(mut server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
-    let proxy = Proxy::start(server.address()).unwrap();
-    let store = blocking(&server.url_at(proxy.address()));
-    faults::check(&store, &proxy, &mut server, TIMEOUT);
+fn redis_survives_faults() {
+    database::survives_faults(Kind::Redis, open);
 }
 
 #[test]
-fn redis_async_survives_faults() {
-    let Some(mut server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
-    let proxy = Proxy::start(server.address()).unwrap();
-    let runtime = runtime();
-    let store = runtime.block_on(managed(&server.url_at(proxy.address())));
-    let store = BlockOn(store, runtime.handle().clone());
-    faults::check(&store, &proxy, &mut server, TIMEOUT);
+fn redis_encrypts_records() {
+    database::encrypts_records(Kind::Redis, open, |server| {
+        let mut copy = redis::cmd("COPY");
+        copy.arg("dropbox-sign:session:a").arg("dropbox-sign:session:b").arg("REPLACE");
+        copy.exec(&mut connection(server)).unwrap();
+    });
 }
 
 #[test]
 fn redis_names_what_failed() {
-    let Some(server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
+    let Some(server) = server::start(Kind::Redis, &[]) else { return };
     let mut connection = connection(&server);
     let mut run = |command: &[&str]| {
         let (name, arguments) = command.split_first().unwrap();
@@ -148,53 +141,8 @@ fn redis_names_what_failed() {
     assert_eq!(store.load("key").unwrap(), Some(record(2)));
 }
 
-#[test]
-fn redis_encrypts_records() {
-    let Some(server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
-    let url = server.url();
-    let mut connection = connection(&server);
-    let mut copy = || {
-        let [from, to] = ["dropbox-sign:session:a", "dropbox-sign:session:b"];
-        let mut command = redis::cmd("COPY");
-        command.arg(from).arg(to).arg("REPLACE");
-        command.exec(&mut connection).unwrap();
-    };
-    let store = |key| blocking(&url).cipher(Rotated(key));
-    encrypted::check(&store(1), &store(2), &blocking(&url), &mut copy);
-    for key in ["a", "b", "c"] {
-        blocking(&url).remove(key).unwrap();
-    }
-    let runtime = runtime();
-    let handle = runtime.handle();
-    let managed = || runtime.block_on(managed(&url));
-    let store = |key| BlockOn(managed().cipher(Rotated(key)), handle.clone());
-    let plain = BlockOn(managed(), handle.clone());
-    encrypted::check(&store(1), &store(2), &plain, &mut copy);
-    // What one adapter has stored, the other one reads.
-    assert_eq!(blocking(&url).cipher(Rotated(1)).load("a").unwrap(), Some(record(2)));
-}
-
-#[test]
-fn redis_paused_serves_valid_tokens() {
-    let Some(server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
-    let runtime = runtime();
-    let async_store = runtime.block_on(managed(&server.url()));
-    paused::serves_valid_tokens(&server, &runtime, blocking(&server.url()), async_store);
-}
-
-/// Reports an outcome where it is not known.
-struct Liar<S>(S, Lie);
-
-#[derive(Clone, Copy)]
-enum Lie {
-    Stored,
-    Conflict,
-    SwapsAgain,
-}
+/// Returns this outcome where a swap failed, or swaps again.
+struct Liar<S>(S, Option<Outcome>);
 
 impl<S: Store> Store for Liar<S> {
     type Error = S::Error;
@@ -209,13 +157,8 @@ impl<S: Store> Store for Liar<S> {
         expected: Option<u64>,
         new: &Record,
     ) -> Result<Outcome, S::Error> {
-        let outcome = self.0.compare_and_swap(key, expected, new);
-        match (outcome, self.1) {
-            (Ok(outcome), _) => Ok(outcome),
-            (Err(_), Lie::Stored) => Ok(Outcome::Stored),
-            (Err(_), Lie::Conflict) => Ok(Outcome::Conflict),
-            (Err(_), Lie::SwapsAgain) => self.0.compare_and_swap(key, expected, new),
-        }
+        let swap = || self.0.compare_and_swap(key, expected, new);
+        swap().or_else(|_| self.1.map_or_else(swap, Ok))
     }
 
     fn remove(&self, key: &str) -> Result<(), S::Error> {
@@ -225,19 +168,16 @@ impl<S: Store> Store for Liar<S> {
 
 #[test]
 fn redis_faults_find_stores_that_lie() {
-    let Some(mut server) = server::start(Kind::Redis, &[]) else {
-        return;
-    };
+    let Some(mut server) = server::start(Kind::Redis, &[]) else { return };
     for (lie, found) in [
-        (Lie::Stored, "requests lost: reported a record as stored"),
-        (Lie::Conflict, "responses lost: reported a conflict"),
-        (Lie::SwapsAgain, "one response lost: reported a conflict"),
+        (Some(Outcome::Stored), "requests lost: reported a record as stored"),
+        (Some(Outcome::Conflict), "responses lost: reported a conflict"),
+        (None, "one response lost: reported a conflict"),
     ] {
         let proxy = Proxy::start(server.address()).unwrap();
-        let store = Liar(blocking(&server.url_at(proxy.address())), lie);
+        let store = Liar(blocking(&server::url(Kind::Redis, proxy.address())), lie);
         let run = AssertUnwindSafe(|| faults::check(&store, &proxy, &mut server, TIMEOUT));
         let panic = catch_unwind(run).unwrap_err();
-        let message = panic.downcast_ref::<String>().unwrap();
-        assert_eq!(message, found);
+        assert_eq!(panic.downcast_ref::<String>().unwrap(), found);
     }
 }

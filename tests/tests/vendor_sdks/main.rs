@@ -3,37 +3,35 @@
 //! Install the SDKs with `.ci/vendor-sdks FOLDER`, and set `VENDOR_SDKS=FOLDER`. If they are not
 //! installed, the tests are skipped, or fail with `VENDOR_SDKS_REQUIRED=1`.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use dropbox_sign_oauth::State;
 use dropbox_sign_oauth_testkit::sandbox::{ACCOUNT_ID, Sandbox};
 use serde_json::{Value, json};
 
-/// Returns the folder of the SDKs if it contains the file `installed`.
-fn folder(sdk: &str, installed: &str) -> Option<PathBuf> {
+/// Runs the client of an SDK against a sandbox for each shape of errors, and checks the results, if
+/// the file `installed` is in the folder of the SDKs. `flat` is the expected text for an error in the
+/// flat shape.
+fn check(installed: &str, flat: &str, client: impl Fn(&Path) -> Command) {
     let folder = env::var_os("VENDOR_SDKS").map(PathBuf::from);
-    let folder = folder.filter(|folder| folder.join(installed).exists());
-    let is_required = env::var_os("VENDOR_SDKS_REQUIRED").is_some_and(|value| value == "1");
-    assert!(
-        folder.is_some() || !is_required,
-        "the vendor's {sdk} SDK is not installed; see `.ci/vendor-sdks`"
-    );
-    if folder.is_none() {
-        println!("skipped: the vendor's {sdk} SDK is not installed; see `.ci/vendor-sdks`");
-    }
-    folder
-}
-
-/// Runs `client` against a sandbox for each shape of errors, and checks the results. `flat` is the
-/// expected text for an error in the flat shape.
-fn check(flat: &str, client: impl Fn() -> Command) {
+    let Some(folder) = folder.filter(|folder| folder.join(installed).exists()) else {
+        let skipped = format!("{installed} is not installed; see `.ci/vendor-sdks`");
+        let is_required = env::var("VENDOR_SDKS_REQUIRED").is_ok_and(|value| value == "1");
+        assert!(!is_required, "{skipped}");
+        println!("skipped: {skipped}");
+        return;
+    };
     let builder = Sandbox::builder().refresh_without_credentials();
     for (builder, error) in
         [(builder.clone(), flat), (builder.nested_errors(), "tokens are now revoked")]
     {
         let sandbox = builder.start().unwrap();
         let state = State::random();
-        let output = client()
+        let output = client(&folder)
             .env("BASE_URL", sandbox.base_url())
             .env("CLIENT_ID", sandbox.client_id())
             .env("CLIENT_SECRET", sandbox.client_secret())
@@ -66,10 +64,7 @@ fn check(flat: &str, client: impl Fn() -> Command) {
 
 #[test]
 fn python_sdk_completes_the_whole_flow() {
-    let Some(folder) = folder("Python", "python/bin/python") else {
-        return;
-    };
-    check("invalid_grant", || {
+    check("python/bin/python", "invalid_grant", |folder| {
         let mut python = Command::new(folder.join("python/bin/python"));
         python.args(["-c", include_str!("client.py")]);
         python
@@ -78,11 +73,8 @@ fn python_sdk_completes_the_whole_flow() {
 
 #[test]
 fn node_sdk_completes_the_whole_flow() {
-    let Some(folder) = folder("Node", "node/node_modules/@dropbox/sign") else {
-        return;
-    };
     // The SDK expects the nested shape, so the body of a flat error is lost.
-    check(r#"{"error":{}}"#, || {
+    check("node/node_modules/@dropbox/sign", r#"{"error":{}}"#, |folder| {
         let mut node = Command::new("node");
         node.current_dir(folder.join("node"));
         node.args(["-e", include_str!("client.js")]);

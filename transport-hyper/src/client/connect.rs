@@ -1,7 +1,7 @@
 //! Opens connections: proxy, name resolution, TCP and TLS within one timeout.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
@@ -13,15 +13,16 @@ use dropbox_sign_oauth::PlainHttp;
 use http::{Uri, uri::Scheme};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::connect::{HttpConnector, dns::Name},
+    client::legacy::connect::{Connection as _, HttpConnector, dns::Name},
     rt::TokioIo,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tower_service::Service;
 
 use super::{
     BoxError, BoxFuture,
+    connection::{Connection, Io},
     proxy::{Proxies, ProxySetting},
 };
 use crate::builder::{BuildError, Kind};
@@ -123,9 +124,6 @@ impl Settings {
 /// A TCP connection, to a proxy perhaps in TLS.
 pub(super) type Leg = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// A connection to a server.
-pub(super) type Stream = MaybeHttpsStream<Leg>;
-
 pub(super) struct Connector {
     tls: HttpsConnector<Route>,
     timeout: Duration,
@@ -158,13 +156,19 @@ impl Connector {
         Ok(Self { tls, timeout: settings.connect_timeout })
     }
 
-    pub(super) fn connect(
-        &self,
-        origin: Uri,
-    ) -> impl Future<Output = Result<Stream, BoxError>> + use<> {
-        let connecting = ready_call(self.tls.clone(), origin);
-        let connecting = tokio::time::timeout(self.timeout, connecting);
-        async move { connecting.await.map_err(io::Error::from)? }
+    /// Opens a connection.
+    pub(super) fn open(&self, origin: Uri) -> BoxFuture<Result<Connection, BoxError>> {
+        let connecting = timeout(self.timeout, ready_call(self.tls.clone(), origin));
+        Box::pin(async move {
+            let stream = connecting.await.map_err(io::Error::from)??;
+            let http2 = stream.connected().is_negotiated_h2();
+            let stream: Box<dyn Io> = match stream {
+                // Much smaller.
+                MaybeHttpsStream::Http(MaybeHttpsStream::Http(tcp)) => Box::new(tcp),
+                tls => Box::new(tls),
+            };
+            Ok(Connection::open(stream, http2).await?)
+        })
     }
 }
 
@@ -262,7 +266,7 @@ mod tests {
                 Ok(())
             };
             let lookup = blocking_lookup(&PERMITS, lookup);
-            assert!(tokio::time::timeout(brief, lookup).await.is_err());
+            assert!(timeout(brief, lookup).await.is_err());
             assert_eq!(has_started.recv().is_ok(), started);
             releases.push(release);
         }

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
-    io,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -23,11 +22,8 @@ use hyper::{
     rt::{Executor, Read, Write},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::watch,
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::io::InspectReader;
 
 use super::pool::Pool;
 use crate::body::RequestBody;
@@ -43,6 +39,11 @@ const READY_TIME: Duration = Duration::from_millis(100);
 /// initial value; hyper's is two megabytes.
 #[cfg(feature = "http2")]
 const HTTP2_WINDOW: u32 = 65_535;
+
+/// A transport of bytes.
+pub(super) trait Io: Read + Write + Send + Unpin {}
+
+impl<T: Read + Write + Send + Unpin> Io for T {}
 
 /// An open connection. Its tasks end soon after it is dropped, whatever the server sends.
 pub(super) struct Connection {
@@ -62,24 +63,23 @@ enum Sender {
 /// A request without a response.
 pub(super) struct Failure {
     pub(super) error: hyper::Error,
-    /// No byte of the response arrived, so that a connection that was reused may have been closed
+    /// The request, if nothing of it was sent.
+    pub(super) unsent: Option<Request<RequestBody>>,
+    /// Bytes of a response arrived. Otherwise, a connection that was reused may have been closed
     /// before the request was sent.
-    pub(super) stale: bool,
+    pub(super) responded: bool,
 }
 
 impl Connection {
     /// Starts HTTP/2 or HTTP/1.1 on `stream`.
-    pub(super) async fn open<T>(stream: T, http2: bool) -> Result<Self, hyper::Error>
-    where
-        T: Read + Write + Send + Unpin + 'static,
-    {
+    pub(super) async fn open(stream: Box<dyn Io>, http2: bool) -> Result<Self, hyper::Error> {
         let (owner, ended) = watch::channel(());
         let tasks = OwnedTasks(ended);
         let responding = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(Watched {
-            stream: TokioIo::new(stream),
-            responding: Arc::clone(&responding),
-        });
+        let noted = Arc::clone(&responding);
+        let io = TokioIo::new(InspectReader::new(TokioIo::new(stream), move |read: &[u8]| {
+            noted.fetch_or(!read.is_empty(), Ordering::Release);
+        }));
         #[cfg(feature = "http2")]
         if http2 {
             let mut builder = hyper::client::conn::http2::Builder::new(tasks.clone());
@@ -121,7 +121,7 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, Box<Failure>> {
         self.responding.store(false, Ordering::Release);
         let sent = match &mut self.sender {
             Sender::Http1(sender) => {
@@ -136,7 +136,7 @@ impl Connection {
                 sender.try_send_request(request).await
             }
         };
-        sent.map_err(|error| self.failure(error))
+        sent.map_err(|error| Box::new(self.failure(error)))
     }
 
     fn failure(&self, mut error: TrySendError<Request<RequestBody>>) -> Failure {
@@ -150,7 +150,7 @@ impl Connection {
             #[cfg(feature = "http2")]
             Sender::Http2(_) => false,
         };
-        Failure { error: error.into_error(), stale: unsent.is_some() || !responded }
+        Failure { error: error.into_error(), unsent, responded }
     }
 }
 
@@ -176,8 +176,9 @@ pub(super) struct OwnedTasks(pub(super) watch::Receiver<()>);
 impl<F: Future + Send + 'static> Executor<F> for OwnedTasks {
     fn execute(&self, task: F) {
         let mut ended = self.0.clone();
+        // In a box, because the future below would contain it twice.
+        let mut task = Box::pin(task);
         tokio::spawn(async move {
-            let mut task = pin!(task);
             // It fails when the owner is dropped.
             let mut dropped = pin!(ended.changed());
             let done = poll_fn(|cx| {
@@ -191,57 +192,6 @@ impl<F: Future + Send + 'static> Executor<F> for OwnedTasks {
                 let _ = timeout(CLOSING_TIME, task).await;
             }
         });
-    }
-}
-
-/// A stream that notes when bytes arrive.
-struct Watched<T> {
-    stream: TokioIo<T>,
-    responding: Arc<AtomicBool>,
-}
-
-impl<T: Read + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.responding.store(true, Ordering::Release);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: Write + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -8,6 +8,7 @@ mod connect;
 mod connection;
 mod pool;
 mod proxy;
+mod spare;
 #[cfg(test)]
 mod torture;
 
@@ -15,14 +16,19 @@ use std::{
     error::Error as StdError,
     fmt,
     future::Future,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use dropbox_sign_oauth::Replay;
-use http::{Request, Response, Uri};
-use hyper_util::client::legacy::connect::Connection as _;
+use dropbox_sign_oauth::{App, PlainHttp, Replay};
+use http::{
+    Request, Response, Uri,
+    uri::{InvalidUriParts, PathAndQuery},
+};
+use tokio::time::timeout;
 use tower_service::Service;
 
 pub use self::connection::ResponseStream;
@@ -30,21 +36,34 @@ use self::{
     connect::Connector,
     connection::{Connection, Lease},
     pool::Pool,
+    spare::Spares,
 };
 pub(crate) use self::{
     connect::{Settings, system_lookup},
     proxy::ProxySetting,
 };
-use crate::{body::RequestBody, builder::BuildError};
+use crate::{
+    body::{RequestBody, Use},
+    builder::BuildError,
+};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Opens a connection.
+type Open = dyn Fn(Uri) -> BoxFuture<Result<Connection, BoxError>> + Send + Sync;
+
 /// The default client: a [`tower_service::Service`] that takes middleware.
 ///
-/// A request that must not be sent twice ([`Replay::Never`]) gets a new connection, which is closed
-/// after it. Other requests may reuse a pooled connection; if the server closed it before a byte
-/// of the response arrived, the request is sent once more, on a new connection.
+/// A request that must not be sent twice ([`Replay::Never`]) gets a connection that has sent
+/// nothing before, and that is closed after it. Other requests may reuse a pooled connection; if the
+/// server closed it before a byte of the response arrived, the request is sent once more, on a new
+/// connection.
+///
+/// Opening a connection takes most of the time of a code exchange. Therefore connections are opened
+/// ahead, at most two to a server, if codes are less than ten seconds apart, and by
+/// [`connect_ahead`](Self::connect_ahead). Such a connection is at most four seconds old when it is
+/// used. If the server has closed it, the request is sent on a new one.
 ///
 /// Each connection carries one request at a time, also with HTTP/2, and ends with its request if
 /// that fails. Idle connections are closed within 90 seconds, or when the last clone is dropped.
@@ -52,13 +71,31 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct Client(Arc<Shared>);
 
 struct Shared {
-    connector: Connector,
+    open: Arc<Open>,
+    connect_timeout: Duration,
+    plain_http: PlainHttp,
     pool: Arc<Pool>,
+    spares: Spares,
 }
 
 impl Client {
     pub(crate) fn new(settings: &Settings) -> Result<Self, BuildError> {
-        Ok(Self(Arc::new(Shared { connector: Connector::new(settings)?, pool: Arc::default() })))
+        let connector = Connector::new(settings)?;
+        Ok(Self(Arc::new(Shared {
+            open: Arc::new(move |origin| connector.open(origin)),
+            connect_timeout: settings.connect_timeout,
+            plain_http: settings.plain_http,
+            pool: Arc::default(),
+            spares: Spares::default(),
+        })))
+    }
+
+    /// As [`Transport::connect_ahead`](crate::Transport::connect_ahead).
+    pub fn connect_ahead(&self, app: &App) {
+        let token = app.endpoints().token();
+        if let (Ok(()), Ok(origin)) = (self.0.plain_http.check(token), origin(token)) {
+            self.0.spares.open(&self.0.open, &origin);
+        }
     }
 }
 
@@ -72,61 +109,67 @@ impl Service<Request<RequestBody>> for Client {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.send(request).await })
+        Box::pin(Arc::clone(&self.0).send(request))
     }
 }
 
 impl Shared {
     async fn send(
-        &self,
+        self: Arc<Self>,
         mut request: Request<RequestBody>,
     ) -> Result<Response<ResponseStream>, BoxError> {
         request.body().hold();
-        let origin = origin(request.uri())?;
+        let uri = request.uri().clone();
+        let origin = origin(&uri)?;
         let pool = (request.body().replay() == Replay::Safe).then(|| Arc::clone(&self.pool));
-        if let Some(pool) = &pool {
-            if let Some(mut pooled) = pool.take(&origin).await {
-                let again = copy(&request);
-                match pooled.send(request).await {
-                    Ok(response) => {
-                        return Ok(Lease(pooled, origin, Some(Arc::clone(pool))).attach(response));
+        let (mut connection, mut used) = self.connect(&origin, pool.as_deref()).await?;
+        loop {
+            request.body().note_use(used);
+            let (head, body) = request.into_parts();
+            let again =
+                (used == Use::Reused).then(|| Request::from_parts(head.clone(), body.copy()));
+            let failure = match connection.send(Request::from_parts(head, body)).await {
+                Ok(response) => {
+                    if pool.is_none() {
+                        self.spares.responded(origin.clone());
                     }
-                    Err(failure) if failure.stale => request = again,
-                    Err(failure) => return Err(failure.error.into()),
+                    return Ok(Lease(connection, origin, pool).attach(response));
                 }
+                Err(failure) => *failure,
+            };
+            let again = failure.unsent.or(again.filter(|_| !failure.responded));
+            request = again.filter(|_| used != Use::New).ok_or(failure.error)?;
+            *request.uri_mut() = uri.clone();
+            (connection, used) = ((self.open)(origin.clone()).await?, Use::New);
+        }
+    }
+
+    /// Takes a connection from `pool`, or for a code, one that was opened ahead. Opens one if there
+    /// is none.
+    async fn connect(
+        &self,
+        origin: &Uri,
+        pool: Option<&Pool>,
+    ) -> Result<(Connection, Use), BoxError> {
+        let connect = async {
+            let open = match pool {
+                Some(pool) => (pool.take(origin).await, Use::Reused),
+                None => (self.spares.take(&self.open, origin).await, Use::Ahead),
+            };
+            match open {
+                (Some(connection), used) => Ok((connection, used)),
+                (None, _) => Ok(((self.open)(origin.clone()).await?, Use::New)),
             }
-        }
-        let stream = self.connector.connect(origin.clone()).await?;
-        let http2 = stream.connected().is_negotiated_h2();
-        let mut connection = Connection::open(stream, http2).await?;
-        match connection.send(request).await {
-            Ok(response) => Ok(Lease(connection, origin, pool).attach(response)),
-            Err(failure) => Err(failure.error.into()),
-        }
+        };
+        timeout(self.connect_timeout, connect).await.map_err(io::Error::from)?
     }
 }
 
 /// Scheme and authority of `uri`: connections are pooled by it.
-fn origin(uri: &Uri) -> Result<Uri, http::Error> {
-    let mut origin = Uri::builder().path_and_query("/");
-    if let Some(scheme) = uri.scheme() {
-        origin = origin.scheme(scheme.clone());
-    }
-    if let Some(authority) = uri.authority() {
-        origin = origin.authority(authority.clone());
-    }
-    origin.build()
-}
-
-/// The same request, to be sent after `request` failed.
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(request.body().copy());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+fn origin(uri: &Uri) -> Result<Uri, InvalidUriParts> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts)
 }
 
 impl fmt::Debug for Client {

@@ -107,7 +107,7 @@ mod tests {
 
     async fn put(pool: &Arc<Pool>) -> DuplexStream {
         let (client, server) = tokio::io::duplex(1);
-        let connection = Connection::open(TokioIo::new(client), false).await.unwrap();
+        let connection = Connection::open(Box::new(TokioIo::new(client)), false).await.unwrap();
         pool.put(origin(), connection);
         server
     }

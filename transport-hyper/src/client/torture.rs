@@ -155,7 +155,7 @@ fn each_failure_of_io_is_classified() {
                 request.body().hold();
                 let origin = request.uri().clone();
                 let stream = connector.oneshot(origin.clone()).await?;
-                let mut connection = Connection::open(stream, false).await?;
+                let mut connection = Connection::open(Box::new(stream), false).await?;
                 let response = connection.send(request).await;
                 let response = response.map_err(|failure| failure.error)?;
                 Ok::<_, BoxError>(Lease(connection, origin, None).attach(response))

@@ -2,7 +2,7 @@
 //! its clock is simulated.
 //!
 //! ```text
-//! cargo run --release -p dropbox-sign-oauth-benches --bin simulation [SESSIONS [DAYS [SEED]]]
+//! cargo run --release -p dropbox-sign-oauth-benches --bin simulation [SESSIONS [SEED]]
 //! ```
 //!
 //! All sessions begin within an hour, the worst case for the token endpoint. The service has a rate
@@ -11,56 +11,34 @@
 //!
 //! It fails if a user with a valid refresh token had to authorize again.
 
-mod service;
 mod tally;
 mod world;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, time::Duration};
 
 use dropbox_sign_oauth::{RetryPolicy, session::SessionPolicy};
-use dropbox_sign_oauth_benches::table;
+use dropbox_sign_oauth_benches::{BoxError, table};
 
 use crate::{tally::Tally, world::World};
 
-/// What is simulated.
-#[derive(Clone, Copy)]
-struct Options {
-    sessions: u32,
-    days: u32,
-    seed: u64,
-}
+const DAYS: u64 = 7;
 
-fn main() -> ExitCode {
-    let numbers: Option<Vec<u32>> = env::args()
-        .skip(1)
-        .map(|argument| argument.parse().ok().filter(|number| *number > 0))
-        .collect();
-    let Some(numbers) = numbers.filter(|numbers| numbers.len() <= 3) else {
-        eprintln!("usage: simulation [SESSIONS [DAYS [SEED]]]");
-        return ExitCode::from(2);
-    };
-    let number = |index, default| numbers.get(index).copied().unwrap_or(default);
-    let options =
-        Options { sessions: number(0, 1_000_000), days: number(1, 7), seed: number(2, 1).into() };
-    let tallies = simulate(options);
-    let title = format!(
-        "Simulation: {} sessions, {} days, seed {}",
-        options.sessions, options.days, options.seed
-    );
-    let head = " | default policy | naive policy";
-    table::print(&title, head, tally::rows(&tallies));
+fn main() -> Result<(), BoxError> {
+    let mut arguments = env::args().skip(1);
+    let mut number = |default| arguments.next().map_or(Ok(default), |it| it.parse());
+    let (sessions, seed) = (number(1_000_000)?, number(1)?);
+    let tallies = simulate(sessions, seed.into());
+    let title = format!("Simulation: {sessions} sessions, {DAYS} days, seed {seed}");
+    table::print(&title, " | default policy | naive policy", tally::rows(&tallies));
     match tallies[0].lost_grants {
-        0 => ExitCode::SUCCESS,
-        lost => {
-            eprintln!("error: {lost} users authorized again despite a valid refresh token");
-            ExitCode::FAILURE
-        }
+        0 => Ok(()),
+        lost => Err(format!("{lost} users authorized again despite a valid refresh token").into()),
     }
 }
 
 /// Simulates the same week with the default policy and with a naive one.
-fn simulate(options: Options) -> [Tally; 2] {
-    [SessionPolicy::default(), naive()].map(|policy| World::new(options, policy).run())
+fn simulate(sessions: u32, seed: u64) -> [Tally; 2] {
+    [SessionPolicy::default(), naive()].map(|policy| World::new(sessions, seed, policy).run())
 }
 
 /// Refreshes a token once it has expired, retries at once, and refreshes again a second after a
@@ -81,8 +59,7 @@ mod tests {
 
     #[test]
     fn loses_no_valid_grant_and_repeats_a_seed() {
-        let options = Options { sessions: 2_000, days: 7, seed: 1 };
-        let [default, naive] = simulate(options);
+        let [default, naive] = simulate(2_000, 1);
         for tally in [&default, &naive] {
             assert_eq!(tally.lost_grants, 0);
             assert!(tally.revoked > 0);
@@ -92,7 +69,7 @@ mod tests {
         // Most sessions that refresh ahead of expiry are not affected by the outage.
         assert!(default.failed * 2 < naive.failed);
         assert!(default.peak() * 2 < naive.peak());
-        let [again, _] = simulate(options);
+        let [again, _] = simulate(2_000, 1);
         assert_eq!(again, default);
     }
 }

@@ -1,16 +1,16 @@
 //! The counts of a simulated week, and their table.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use dropbox_sign_oauth::CallError;
 use dropbox_sign_oauth_benches::table::number;
-
-use crate::service::Fate;
+use http::Response;
 
 /// The counts of a week.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Tally {
-    /// Calls of the token endpoint by [`Fate`].
-    calls: [u32; 5],
+    /// Calls of the token endpoint, by the status of the response.
+    calls: BTreeMap<Option<u16>, u32>,
     per_minute: Vec<u32>,
     /// Uses of a session, and how they got a token.
     pub(crate) uses: u32,
@@ -28,8 +28,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn count(&mut self, fate: Fate, second: u64) {
-        self.calls[fate as usize] += 1;
+    pub(crate) fn count(&mut self, outcome: &Result<Response<String>, CallError>, second: u64) {
+        let status = outcome.as_ref().ok().map(|response| response.status().as_u16());
+        *self.calls.entry(status).or_default() += 1;
         let minute = usize::try_from(second / 60).expect("a minute of a week");
         if self.per_minute.len() <= minute {
             self.per_minute.resize(minute + 1, 0);
@@ -54,8 +55,8 @@ impl Tally {
         self.per_minute.iter().copied().max().unwrap_or_default()
     }
 
-    fn of(&self, fate: Fate) -> f64 {
-        self.calls[fate as usize].into()
+    fn of(&self, status: Option<u16>) -> f64 {
+        self.calls.get(&status).copied().unwrap_or_default().into()
     }
 }
 
@@ -63,12 +64,12 @@ impl Tally {
 type Row = (&'static str, usize, fn(&Tally) -> f64);
 
 const ROWS: [Row; 18] = [
-    ("calls of the token endpoint", 0, |it| it.calls.iter().sum::<u32>().into()),
-    ("- refreshed", 0, |it| it.of(Fate::Refreshed)),
-    ("- rate-limited (429)", 0, |it| it.of(Fate::Throttled)),
-    ("- failed (503)", 0, |it| it.of(Fate::ServerFault)),
-    ("- not sent (no connection)", 0, |it| it.of(Fate::NotSent)),
-    ("- `invalid_grant`", 0, |it| it.of(Fate::InvalidGrant)),
+    ("calls of the token endpoint", 0, |it| it.calls.values().sum::<u32>().into()),
+    ("- refreshed", 0, |it| it.of(Some(200))),
+    ("- rate-limited (429)", 0, |it| it.of(Some(429))),
+    ("- failed (503)", 0, |it| it.of(Some(503))),
+    ("- not sent (no connection)", 0, |it| it.of(None)),
+    ("- `invalid_grant`", 0, |it| it.of(Some(400))),
     ("calls per minute, mean", 0, Tally::mean),
     ("calls per minute, peak", 0, |it| it.peak().into()),
     ("peak / mean", 2, |it| f64::from(it.peak()) / it.mean()),

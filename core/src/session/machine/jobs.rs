@@ -62,11 +62,7 @@ impl Session {
         if let Some(content) = content.filter(|content| self.is_due(content, now)) {
             let until = now.saturating_add(self.policy.lease_time()).ceil();
             let own_claim = self.claim.unwrap_or(entropy);
-            let is_taken_over = matches!(
-                content.refresh,
-                RefreshState::InProgress { claim, .. } if Some(claim) != self.claim
-            );
-            let may_repeat = is_taken_over || content.failures > 0;
+            let may_repeat = self.has_foreign_claim() || content.failures > 0;
             let content = Content {
                 refresh: RefreshState::InProgress { until, claim: own_claim },
                 ..content.clone()
@@ -154,6 +150,7 @@ impl Session {
                 .saturating_add(tolerance.saturating_mul(3))
                 .saturating_add(Duration::from_secs(1)),
         );
+        self.label.refresh_started();
         Some(Refresh { id, operation, retry, of })
     }
 }

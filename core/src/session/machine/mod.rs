@@ -1,9 +1,9 @@
 //! The state machine.
 
-#[cfg(test)]
-mod exhaustive;
 mod jobs;
 mod outcomes;
+#[cfg(test)]
+mod tests;
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{error::Error as StdError, mem, time::Duration};
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App, call::CallError, response::rate_limit::MAX_WAIT, time::UnixTime, token::Token,
-    token_set::TokenSet,
+    token_set::TokenSet, trace::Label,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -38,55 +38,7 @@ const MAX_SUPERSEDED: usize = 8;
 /// The shortest wait that a caller gets.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// A session: keeps the tokens of one user valid.
-///
-/// ```
-/// use std::hash::{BuildHasher, RandomState};
-///
-/// use dropbox_sign_oauth::{App, Operation, Token, TokenSet, UnixTime};
-/// use dropbox_sign_oauth::session::{Job, Outcome, Session, SessionPolicy, Step};
-///
-/// let app = App::new("cc91c61d00f8bb2ece1428035716b", "1d14434088507ffa390e6f5528465")?;
-/// let mut now = UnixTime::from_secs(1_700_000_000); // in production, UnixTime::now()
-/// let entropy = || RandomState::new().hash_one(()); // 64 random bits
-/// let mut stored = None; // in production, a store
-/// let mut session = Session::new(app, SessionPolicy::default());
-/// session.replace_tokens(now, entropy(), TokenSet {
-///     access_token: Token::new("NWNi")?,
-///     refresh_token: Some(Token::new("hNTI")?),
-///     expires_at: Some(UnixTime::from_secs(1_700_086_400)),
-/// });
-///
-/// let mut used = Vec::new();
-/// for _ in 0..2 {
-///     let token = loop {
-///         match session.next_job(now, entropy()) {
-///             Some(Job::Load(job)) => {
-///                 session.handle_load(now, job, Ok::<_, String>(stored.clone()));
-///             }
-///             Some(Job::Swap(job)) => {
-///                 stored = Some(job.record().clone());
-///                 session.handle_swap(now, job, Ok::<_, String>(Outcome::Stored));
-///             }
-///             Some(Job::Refresh(job)) => {
-///                 let response = http::Response::new(r#"{"access_token":"MmZk","expires_in":86400}"#);
-///                 let outcome = job.operation().parse(response); // in production, from a client
-///                 session.handle_refresh(now, entropy(), job, outcome.map_err(Into::into));
-///             }
-///             Some(Job::Remove(job)) => session.handle_remove(now, job, Ok::<_, String>(())),
-///             None => match session.poll(now) {
-///                 Step::Ready(token) => break token,
-///                 Step::Wait(until) => now = until, // in production, sleep
-///                 Step::Fail(error) => return Err(error.into()),
-///             },
-///         }
-///     };
-///     used.push(token.expose().to_owned());
-///     now = UnixTime::from_secs(1_700_086_400); // a day later
-/// }
-/// assert_eq!(used, ["NWNi", "MmZk"]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// A session: keeps the tokens of one user valid. The module has an example.
 #[derive(Clone, Debug)]
 pub struct Session {
     app: App,
@@ -109,6 +61,7 @@ pub struct Session {
     /// Why the last refresh failed in this process.
     refresh_failure: Option<Arc<CallError>>,
     store: StoreState,
+    label: Label,
 }
 
 /// The job that a driver is running.
@@ -141,19 +94,20 @@ impl Session {
             superseded: Vec::new(),
             refresh_failure: None,
             store: StoreState::default(),
+            label: Label::default(),
         }
+    }
+
+    /// Sets the key that the session has in its events (feature `tracing`).
+    #[must_use]
+    pub fn traced_as(self, key: &Arc<str>) -> Self {
+        Self { label: Label::new(key), ..self }
     }
 
     /// Returns the stored record, as far as known.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         self.record.as_ref()
-    }
-
-    /// Returns the policy.
-    #[must_use]
-    pub fn policy(&self) -> &SessionPolicy {
-        &self.policy
     }
 
     /// Returns whether new tokens wait to be stored. They are not used before they are stored.
@@ -237,14 +191,19 @@ impl Session {
     }
 
     /// Returns `Ready` once the process can end without losing tokens: all changes are stored, and
-    /// no refresh is in progress in this process. Never returns `Fail`.
+    /// no refresh is in progress in this process. Returns `Fail` at the `deadline`.
     #[must_use]
-    pub fn poll_flushed(&self, now: UnixTime) -> Step<()> {
-        match &self.active {
-            _ if !self.has_begun() => Step::Ready(()),
-            Some(job) => wait(now, job.until),
-            None => wait(now, self.wake_at()),
+    pub fn poll_flushed(&self, now: UnixTime, deadline: UnixTime) -> Step<()> {
+        if !self.has_begun() {
+            return Step::Ready(());
         }
+        if deadline <= now {
+            let late =
+                || Arc::from(BoxError::from("the tokens were not stored before the timeout"));
+            return Step::Fail(SessionError::Store(self.store.failure().unwrap_or_else(late)));
+        }
+        let until = self.active.map_or_else(|| self.wake_at(), |job| job.until);
+        wait(now, until.min(deadline))
     }
 
     /// Handles a 401: the token is refreshed, unless it is not the current one or was refreshed
@@ -316,6 +275,11 @@ impl Session {
             }
             other => other,
         };
+    }
+
+    fn store_failed(&mut self, now: UnixTime, error: BoxError) {
+        self.store.failed(now, error);
+        self.label.store_failed(self.store.failures);
     }
 
     /// Remembers the stored authorization and the one that is being stored, whose swap may still be
@@ -409,6 +373,12 @@ impl Session {
     fn has_own_claim(&self) -> bool {
         let refresh = self.record.as_ref().map(Record::refresh);
         matches!(refresh, Some(RefreshState::InProgress { claim, .. }) if Some(claim) == self.claim)
+    }
+
+    /// Whether the stored claim is one of another process.
+    fn has_foreign_claim(&self) -> bool {
+        let refresh = self.record.as_ref().map(Record::refresh);
+        matches!(refresh, Some(RefreshState::InProgress { claim, .. }) if Some(claim) != self.claim)
     }
 
     /// Adopts the stored record. Returns whether its tokens were renewed.

@@ -31,7 +31,7 @@ impl Session {
         }
         let loaded = match outcome {
             Ok(loaded) => loaded,
-            Err(error) => return self.store.failed(now, error.into()),
+            Err(error) => return self.store_failed(now, error.into()),
         };
         let version = |record: &Option<Record>| record.as_ref().map(Record::version);
         let [known, loaded_version] = [version(&self.record), version(&loaded)];
@@ -71,7 +71,7 @@ impl Session {
         match outcome {
             Err(error) => {
                 self.doubt();
-                self.store.failed(now, error.into());
+                self.store_failed(now, error.into());
             }
             Ok(Outcome::Conflict) => {
                 self.store.conflicted(now);
@@ -87,12 +87,18 @@ impl Session {
                 // this swap replaced.
                 self.is_claim_in_doubt = false;
                 self.stage = match self.take_stage() {
-                    Stage::Storing(_) => {
+                    Stage::Storing(change) => {
+                        if matches!(change.origin, Origin::Refresh { .. }) {
+                            self.label.tokens_stored();
+                        }
                         self.superseded.clear();
                         self.adopt(Some(swap.record));
                         Stage::Resting
                     }
                     Stage::Resting => {
+                        if self.has_foreign_claim() {
+                            self.label.claim_taken_over();
+                        }
                         self.adopt(Some(swap.record));
                         Stage::Refreshing
                     }
@@ -114,7 +120,7 @@ impl Session {
             return;
         }
         if let Err(error) = outcome {
-            return self.store.failed(now, error.into());
+            return self.store_failed(now, error.into());
         }
         self.store.stored();
         if matches!(self.stage, Stage::Ending) {
@@ -169,6 +175,7 @@ impl Session {
         error: CallError,
     ) {
         content.failures = content.failures.saturating_add(1);
+        self.label.refresh_failed(&error, content.failures);
         let verdict = Verdict::of(&error);
         content.rejections = match verdict {
             Verdict::Rejected => content.rejections.saturating_add(1),
@@ -212,7 +219,7 @@ impl Session {
         let is_active = self.active.is_some_and(|job| job.id == id);
         self.abandon(id);
         if is_active {
-            self.store.failed(now, error.into());
+            self.store_failed(now, error.into());
         }
     }
 

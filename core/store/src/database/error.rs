@@ -26,11 +26,8 @@ pub enum DatabaseProblem {
     Disconnected(Box<dyn Error + Send + Sync>),
     /// The request failed, for a reason that has no variant of its own.
     Request(Box<dyn Error + Send + Sync>),
-    /// The table does not exist. Nothing was stored.
-    MissingTable {
-        /// Its name.
-        table: String,
-    },
+    /// The table of this name does not exist. Nothing was stored.
+    MissingTable(String),
     /// The database accepts no changes: it is a replica, or was made read-only. Nothing was stored.
     ReadOnly,
     /// Several attempts in a row ended with a serialization failure. Nothing was stored.
@@ -65,6 +62,18 @@ impl DatabaseError {
 }
 
 impl DatabaseProblem {
+    /// Returns whether to repeat a request that failed in this attempt, counted from 1: after a
+    /// serialization failure, and a load also after its connection was lost.
+    #[must_use]
+    pub fn allows_retry(&self, attempt: u32, is_load: bool) -> bool {
+        let is_harmless = match self {
+            Self::Serialization => true,
+            Self::Disconnected(_) => is_load,
+            _ => false,
+        };
+        is_harmless && attempt < super::ATTEMPTS
+    }
+
     /// Returns the problem that an error of PostgreSQL with this SQLSTATE is, for a statement on
     /// `table`. An error without one is a lost connection, if `is_disconnected`.
     pub fn from_sqlstate(
@@ -74,7 +83,7 @@ impl DatabaseProblem {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         match code {
-            Some("42P01") => Self::MissingTable { table: table.to_owned() },
+            Some("42P01") => Self::MissingTable(table.to_owned()),
             Some("25006") => Self::ReadOnly,
             Some("40001") => Self::Serialization,
             // The server is shutting down or has crashed.
@@ -101,35 +110,26 @@ impl DatabaseProblem {
 
 impl fmt::Display for DatabaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use DatabaseProblem as P;
         let database = self.database;
         match &self.problem {
-            DatabaseProblem::Connect(_) => write!(f, "connecting to {database} failed"),
-            DatabaseProblem::Timeout(limit) => {
-                write!(f, "{database} did not respond within {limit:?}")
-            }
-            DatabaseProblem::Disconnected(_) => write!(f, "the connection to {database} was lost"),
-            DatabaseProblem::Request(_) => write!(f, "a request to {database} failed"),
-            DatabaseProblem::MissingTable { table } => {
-                write!(f, "the {database} table {table} does not exist")
-            }
-            DatabaseProblem::ReadOnly => write!(f, "{database} is read-only"),
-            DatabaseProblem::Serialization => {
-                write!(f, "{database} reported a serialization failure repeatedly")
-            }
-            DatabaseProblem::InvalidKey(why) => {
-                write!(f, "{database} cannot store a key that {why}")
-            }
-            DatabaseProblem::Expiry => {
-                write!(f, "a record in {database} had an expiry, which has been removed")
-            }
-            DatabaseProblem::Evicts(policy) => {
+            P::Connect(_) => write!(f, "connecting to {database} failed"),
+            P::Timeout(limit) => write!(f, "{database} did not respond within {limit:?}"),
+            P::Disconnected(_) => write!(f, "the connection to {database} was lost"),
+            P::Request(_) => write!(f, "a request to {database} failed"),
+            P::MissingTable(table) => write!(f, "the {database} table {table} does not exist"),
+            P::ReadOnly => write!(f, "{database} is read-only"),
+            P::Serialization => write!(f, "{database} reported serialization failures repeatedly"),
+            P::InvalidKey(why) => write!(f, "{database} cannot store a key that {why}"),
+            P::Expiry => write!(f, "a record in {database} had an expiry, which has been removed"),
+            P::Evicts(policy) => {
                 write!(f, "{database} may evict records: its maxmemory-policy is {policy}")
             }
-            DatabaseProblem::NotDurable => {
+            P::NotDurable => {
                 write!(f, "{database} loses records when it stops: its append-only file is off")
             }
-            DatabaseProblem::Encode(_) => write!(f, "a record cannot be stored in {database}"),
-            DatabaseProblem::Decode(_) => write!(f, "a record in {database} cannot be read"),
+            P::Encode(_) => write!(f, "a record cannot be stored in {database}"),
+            P::Decode(_) => write!(f, "a record in {database} cannot be read"),
         }
     }
 }

@@ -14,17 +14,16 @@ pub use self::{
 
 use std::time::Duration;
 
-/// How long a database has for one call of a store, by default. A session waits as long for its
-/// store.
+/// The default time limit of one call of a store in a database: the same as a session's for any store.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a statement is executed at most that ends with a serialization failure (SQLSTATE
-/// 40001): it has changed nothing, and the next one decides afresh. So often a load is executed whose
-/// connection was lost: a pool may contain several that were closed meanwhile.
+/// How many times a statement is executed if it ends with a serialization failure (SQLSTATE 40001),
+/// which has changed nothing. The same limit applies to loads whose connection was lost: a pool may
+/// contain several connections that the server has closed.
 pub const ATTEMPTS: u32 = 3;
 
-/// The name of the table, by default.
+/// The default name of the table.
 pub const DEFAULT_TABLE: &str = "dropbox_sign_sessions";
 
-/// What stands before the key of a session in the name of its key in Redis, by default.
+/// The default prefix of a session's key in Redis.
 pub const DEFAULT_PREFIX: &str = "dropbox-sign:session:";

@@ -1,6 +1,6 @@
 //! The statements for PostgreSQL.
 
-use std::{error::Error, fmt};
+use thiserror::Error;
 
 use super::{DEFAULT_TABLE, DatabaseProblem};
 
@@ -100,16 +100,9 @@ pub fn check_key(key: &str) -> Result<(), DatabaseProblem> {
 }
 
 /// A text that is not the name of a table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("{0:?} is not the name of a table")]
 pub struct InvalidTable(String);
-
-impl fmt::Display for InvalidTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not the name of a table", self.0)
-    }
-}
-
-impl Error for InvalidTable {}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 
 mod error;
 mod name;
-mod step;
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,7 +17,6 @@ use fs4::TryLockError;
 use zeroize::Zeroizing;
 
 pub use self::error::FileStoreError;
-use self::step::{Step, inject_fault};
 use crate::{Cipher, MAX_TEXT, RecordText, Store};
 
 /// The time limit for locking a file. A process holds a lock for milliseconds, unless it is
@@ -73,7 +71,7 @@ impl FileStore {
         let tried = create_folder(&folder).and_then(|()| probe_folder(&folder));
         match tried {
             Ok(()) => Ok(Self { folder, text: RecordText::default() }),
-            Err(source) => Err(FileStoreError::Folder { path: folder, source }),
+            Err(error) => Err(FileStoreError::Folder(folder, error)),
         }
     }
 
@@ -84,25 +82,19 @@ impl FileStore {
         self
     }
 
-    /// The folder.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The file of the session stored under `key`.
     fn path(&self, key: &str) -> Result<PathBuf, FileStoreError> {
-        let name = name::encode(key).ok_or(FileStoreError::KeyTooLong { limit: name::MAX_KEY })?;
+        let name = name::encode(key).ok_or(FileStoreError::KeyTooLong(name::MAX_KEY))?;
         Ok(self.folder.join(name))
     }
 
     /// Returns the record in the file of `key`, at `path`.
     fn read(&self, key: &str, file: &File, path: &Path) -> Result<Option<Record>, FileStoreError> {
-        let Some(text) = read(file).map_err(FileStoreError::read(path))? else {
+        let Some(text) = read(file).map_err(at(path, FileStoreError::Read))? else {
             return Ok(None);
         };
         let record = self.text.decode(key, text.strip_suffix('\n').unwrap_or(&text));
-        record.map(Some).map_err(FileStoreError::invalid(path))
+        record.map(Some).map_err(at(path, FileStoreError::InvalidRecord))
     }
 
     /// Replaces the file at `path`, which the caller has locked, with the text of a record.
@@ -127,9 +119,9 @@ impl FileStore {
         if let Err(source) = replaced {
             // The first error is more useful than one of the cleanup.
             let _ = fs::remove_file(&temporary);
-            return Err(FileStoreError::write(path)(source));
+            return Err(FileStoreError::Write(path.into(), source));
         }
-        sync(&self.folder).map_err(FileStoreError::write(path))
+        sync(&self.folder).map_err(at(path, FileStoreError::Write))
     }
 }
 
@@ -141,7 +133,7 @@ impl Store for FileStore {
         match File::open(&path) {
             Ok(file) => self.read(key, &file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileStoreError::read(&path)(error)),
+            Err(error) => Err(FileStoreError::Read(path, error)),
         }
     }
 
@@ -153,7 +145,7 @@ impl Store for FileStore {
     ) -> Result<Outcome, FileStoreError> {
         let path = self.path(key)?;
         let text = self.text.encode(key, new);
-        let text = text.map_err(FileStoreError::record(&path))?;
+        let text = text.map_err(at(&path, FileStoreError::Record))?;
         let Some(file) = lock(&path, expected.is_none(), LOCK_TIMEOUT)? else {
             return Ok(Outcome::Conflict);
         };
@@ -167,11 +159,19 @@ impl Store for FileStore {
     fn remove(&self, key: &str) -> Result<(), FileStoreError> {
         let path = self.path(key)?;
         if let Some(_locked) = lock(&path, false, LOCK_TIMEOUT)? {
-            remove_if_exists(&path).map_err(FileStoreError::write(&path))?;
-            sync(&self.folder).map_err(FileStoreError::write(&path))?;
+            let removed = remove_if_exists(&path).and_then(|()| sync(&self.folder));
+            removed.map_err(at(&path, FileStoreError::Write))?;
         }
         Ok(())
     }
+}
+
+/// Returns the conversion of a cause to the error at this path.
+fn at<E>(
+    path: &Path,
+    error: impl Fn(PathBuf, E) -> FileStoreError,
+) -> impl Fn(E) -> FileStoreError {
+    move |cause| error(path.into(), cause)
 }
 
 /// Locks the file at `path` against other threads and processes until it is dropped.
@@ -180,7 +180,7 @@ impl Store for FileStore {
 /// while this call waits for the lock, it locks the file that is at `path` then.
 fn lock(path: &Path, create: bool, timeout: Duration) -> Result<Option<File>, FileStoreError> {
     let started = Instant::now();
-    let failed = FileStoreError::lock(path);
+    let failed = at(path, FileStoreError::Lock);
     loop {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(create).truncate(false);
@@ -278,6 +278,28 @@ fn sync(folder: &Path) -> io::Result<()> {
 fn is_unsupported(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
+}
+
+/// A system call that fails in tests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Write,
+    Rename,
+    #[cfg(unix)]
+    SyncFolder,
+}
+
+/// Called before a system call. Fails in tests that inject a fault into this step.
+#[cfg_attr(
+    not(test),
+    expect(clippy::unnecessary_wraps, unused_variables, reason = "it can fail in tests")
+)]
+fn inject_fault(step: Step) -> io::Result<()> {
+    #[cfg(test)]
+    if let Some((_, error)) = tests::FAULT.get().filter(|(fails, _)| *fails == step) {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    Ok(())
 }
 
 /// Restricts a new file to its owner (mode 0600), on Unix.

@@ -1,10 +1,10 @@
 //! Behaviour when system calls fail.
 
-use std::error::Error as _;
+use std::{cell::Cell, error::Error as _};
 
 use tempfile::{TempDir, tempdir};
 
-use super::{step::with_fault, *};
+use super::*;
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -15,11 +15,22 @@ const EROFS: i32 = 30;
 const ENOTSUP: i32 = 95;
 const EIO: i32 = 5;
 
+thread_local! {
+    /// The step that fails, and the OS error.
+    pub(super) static FAULT: Cell<Option<(Step, i32)>> = const { Cell::new(None) };
+}
+
+/// Runs `work` while `step` fails with the OS error `error`.
+fn with_fault<T>(step: Step, error: i32, work: impl FnOnce() -> T) -> T {
+    FAULT.set(Some((step, error)));
+    let done = work();
+    FAULT.set(None);
+    done
+}
+
 fn record(version: u64) -> Record {
-    let text = format!(
-        r#"{{"format":2,"version":{version},"grant":5,"authorized_at":1,"refreshed_at":null,"refresh":"on_rejection","at":null,"claim":null,"failures":0,"rejections":0,"access_token":"acc{version}","refresh_token":"ref","expires_at":null}}"#
-    );
-    Record::from_json(&text).unwrap()
+    let text = include_str!("../../examples/record.json");
+    Record::from_json(&text.replace("1700000000", &version.to_string())).unwrap()
 }
 
 fn store() -> (FileStore, TempDir) {
@@ -69,7 +80,7 @@ fn stores_records_in_folders_that_cannot_be_synced() {
     // Any other error is returned: the new name may be lost in a power failure.
     let unknown =
         with_fault(Step::SyncFolder, EIO, || store.compare_and_swap("key", None, &record(1)));
-    assert!(matches!(unknown, Err(FileStoreError::Write { .. })));
+    assert!(matches!(unknown, Err(FileStoreError::Write(..))));
 }
 
 #[test]

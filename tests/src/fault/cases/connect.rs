@@ -1,8 +1,8 @@
 //! No connection is established, so nothing of the request is sent.
 
-use super::{Case, Group, NOT_SENT, Script};
+use super::{Case, NOT_SENT, Script, case, request};
 use crate::{
-    fault::case::{Origin, Resolution},
+    fault::{Origin, Resolution},
     tls::Leaf,
 };
 
@@ -13,23 +13,21 @@ const PLAIN_HTTP: &str = "HTTP/1.1 400 Bad Request\r\nContent-Length: {length}\r
                           Client sent an HTTP request to an HTTPS server.\n";
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, origin| Case::new(Group::Connect, name, NOT_SENT, []).at(origin);
+    let at = |name, origin| case(name, NOT_SENT, Script::new()).at(origin);
     // A peer that accepts the request anyway: what it receives is counted.
-    let peer =
-        |name, origin, script| Case::new(Group::Connect, name, NOT_SENT, [script]).at(origin);
-    let certificate = |name, origin| peer(name, origin, Script::new());
-    let handshake = |name, script| peer(name, Origin::HttpsWithoutTls, script);
+    let accepts = |name, origin| case(name, NOT_SENT, request().fin()).at(origin);
+    let handshake = |name, script| case(name, NOT_SENT, script).at(Origin::HttpsWithoutTls);
     let hello = || Script::new().read(1);
     vec![
-        case("refused", Origin::Refused),
-        case("name-not-found", Origin::Unresolved(Resolution::NotFound)),
-        case("resolver-hangs", Origin::Unresolved(Resolution::Hangs)).waits(),
-        case("syn-black-hole", Origin::BlackHole).waits(),
-        peer("http-to-another-host", Origin::NotLoopback, Script::new().read_request().fin()),
-        peer("localhost-of-another-host", Origin::Localhost, Script::new().read_request().fin()),
-        certificate("certificate-untrusted", Origin::HttpsUntrusted),
-        certificate("certificate-expired", Origin::Https(Leaf::Expired)),
-        certificate("certificate-of-another-host", Origin::Https(Leaf::OtherHost)),
+        at("refused", Origin::Refused),
+        at("name-not-found", Origin::Unresolved(Resolution::NotFound)),
+        at("resolver-hangs", Origin::Unresolved(Resolution::Hangs)).waits(),
+        at("syn-black-hole", Origin::BlackHole).waits(),
+        accepts("http-to-another-host", Origin::NotLoopback),
+        accepts("localhost-of-another-host", Origin::Localhost),
+        at("certificate-untrusted", Origin::HttpsUntrusted),
+        at("certificate-expired", Origin::Https(Leaf::Expired)),
+        at("certificate-of-another-host", Origin::Https(Leaf::OtherHost)),
         handshake("plain-text-on-the-tls-port", hello().send(PLAIN_HTTP).close()),
         handshake("tls-silence", Script::new()).waits(),
         handshake("tls-fin", hello().fin()),

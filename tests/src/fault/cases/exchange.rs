@@ -3,38 +3,42 @@
 use std::time::Duration;
 
 use super::{
-    Case, DRIP, Group, OK, OK_OR_UNKNOWN, Outcome, REJECTED, REJECTED_OR_UNKNOWN, Script, UNKNOWN,
-    UNKNOWN_OR_NOT_SENT, request, responds, response, tokens,
+    CODES, Case, DRIP, Kind, OK, OK_OR_UNKNOWN, REFRESHES, REJECTED, REJECTED_OR_UNKNOWN, Script,
+    UNKNOWN, UNKNOWN_OR_NOT_SENT, Values, case, request, responds, response, sized, tokens,
 };
-use crate::fault::case::Kind;
 
 /// A response that was not requested, with the tokens of another user.
 const UNSOLICITED: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
                            Content-Length: {length}\r\n\r\n{\"access_token\":\"another's\"}";
 
-const CODES: &[Kind] = &[Kind::Generate, Kind::Generate];
-const REFRESH: &[Kind] = &[Kind::Refresh, Kind::Refresh];
-
 /// The idle timeout of a server's pooled connections, and a longer pause of the client.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_millis(300);
-
-pub(super) fn cases() -> Vec<Case> {
-    [single(), early_responses(), sequences()].concat()
-}
-
-fn case(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
-    Case::new(Group::Exchange, name, expected, [script])
-}
 
 fn exchange() -> Script {
     responds(tokens())
 }
 
-fn single() -> Vec<Case> {
+/// In one write: a later one could not be told from the response to the next request.
+fn unsolicited(values: &Values) -> Script {
+    let both = [tokens(), UNSOLICITED.into()].map(|text| values.render(text.as_bytes()));
+    responds(both.concat())
+}
+
+pub(super) fn cases() -> Vec<Case> {
     let slowly = Script::new().read(1).read(1).read_request();
     let slowly = slowly.send_in_chunks(tokens(), 64, DRIP / 25);
     let mid_request = || Script::new().read(20).reset();
+    let rejection = response("400 Bad Request", "Connection: close\r\n", "");
+    let after_head = Script::new().read_head().send(rejection.clone());
+    let after_method = Script::new().read(5).send(rejection);
+    // Two calls by one client. A code never reuses the connection of the first call. A refresh may,
+    // and is sent once more on a new connection if the pooled one was closed.
+    let codes = |name, expected, script| case(name, expected, script).calls(CODES);
+    let refreshes = |name, expected, script| case(name, expected, script).calls(REFRESHES);
+    let closed = || exchange().close();
+    let times_out = || exchange().pause(IDLE_TIMEOUT).close();
+    let again = || exchange().read_request();
     vec![
         case("ordinary", OK, exchange()),
         case("ordinary-slowly", OK, slowly),
@@ -50,79 +54,35 @@ fn single() -> Vec<Case> {
         case("silence", UNKNOWN, request()).waits(),
         case("silence-over-tls", UNKNOWN, request()).over_tls().waits(),
         case("caller-gives-up", UNKNOWN, request()).waits().gives_up(),
-    ]
-}
-
-fn early_responses() -> Vec<Case> {
-    let rejection = response("400 Bad Request", "Connection: close\r\n", "");
-    let after_head = Script::new().read_head().send(rejection.clone());
-    let after_method = Script::new().read(5).send(rejection);
-    vec![
         case("early-400-before-the-body-is-read", REJECTED, after_head.close()),
         case("early-400-before-the-head-is-read", REJECTED, after_method.clone().close()),
         case("early-400-then-reset", REJECTED_OR_UNKNOWN, after_method.reset()),
-    ]
-}
-
-/// Two calls by one client. A code never reuses the connection of the first call. A refresh may,
-/// and is sent once more on a new connection if the pooled one was closed.
-fn sequences() -> Vec<Case> {
-    let pair = |name, expected, calls, first| {
-        Case::new(Group::Exchange, name, expected, [first, exchange()]).calls(calls)
-    };
-    let closed = || exchange().close();
-    let times_out = || exchange().pause(IDLE_TIMEOUT).close();
-    let again = || exchange().read_request();
-    let fin_after_request = || again().fin();
-    let refreshes = |name, expected, first| pair(name, expected, REFRESH, first);
-    let pooled = |name, expected, scripts: [Script; 2]| {
-        Case::new(Group::Exchange, name, expected, scripts).calls(REFRESH)
-    };
-    // In one write: a later one could not be told from the response to the next request.
-    let unsolicited = |case: Case| {
-        case.varies(|n, values| {
-            let both = [tokens(), UNSOLICITED.into()].map(|text| values.render(text.as_bytes()));
-            (n == 0).then(|| vec![responds(both.concat()), exchange()])
-        })
-    };
-    vec![
-        pair("pooled-connection-closed-code", OK, CODES, closed()),
-        pair("pooled-connection-reset-code", OK, CODES, exchange().reset()),
-        pair("pooled-connection-timed-out-code", OK, CODES, times_out()).idle(IDLE),
-        pair("pooled-connection-closed-refresh", OK, REFRESH, closed()),
-        pair("pooled-connection-reset-refresh", OK, REFRESH, exchange().reset()),
-        pair("pooled-connection-timed-out-refresh", OK, REFRESH, times_out()).idle(IDLE),
-        pair("pooled-connection-fin-after-code", OK, CODES, fin_after_request()),
-        pair("pooled-connection-fin-after-refresh", OK, REFRESH, fin_after_request()),
-        Case::new(
-            Group::Exchange,
-            "second-connection-fin-after-code",
-            UNKNOWN,
-            [exchange(), request().fin()],
-        )
-        .calls(CODES),
+        codes("pooled-connection-closed-code", OK, closed()),
+        codes("pooled-connection-reset-code", OK, exchange().reset()),
+        codes("pooled-connection-timed-out-code", OK, times_out()).idle(IDLE),
+        codes("pooled-connection-fin-after-code", OK, again().fin()),
+        codes("second-connection-fin-after-code", UNKNOWN, exchange()).then(request().fin()),
+        refreshes("pooled-connection-closed-refresh", OK, closed()),
+        refreshes("pooled-connection-reset-refresh", OK, exchange().reset()),
+        refreshes("pooled-connection-timed-out-refresh", OK, times_out()).idle(IDLE),
         refreshes("pooled-connection-reused", OK, again().send(tokens())),
+        refreshes("pooled-connection-fin-after-refresh", OK, again().fin()),
         refreshes("pooled-connection-fin-over-tls", OK, again().close()).over_tls(),
         refreshes("pooled-connection-reset-after-refresh", OK, again().reset()),
         refreshes("pooled-connection-reset-over-tls", OK, again().reset()).over_tls(),
         // The server has begun to respond, so the request is not sent again.
         refreshes("pooled-connection-head-cut", UNKNOWN, again().send("H").close()),
         refreshes("pooled-connection-silence", UNKNOWN, again()).waits(),
-        pooled(
-            "every-connection-fin-after-refresh",
-            UNKNOWN,
-            [fin_after_request(), request().fin()],
-        ),
+        refreshes("every-connection-fin-after-refresh", UNKNOWN, again().fin())
+            .then(request().fin()),
         // The second attempt fails in the handshake, but the first was sent.
-        pooled(
-            "pooled-connection-fin-then-no-other",
-            UNKNOWN,
-            [again().close(), Script::new().without_tls().reset()],
-        )
-        .over_tls(),
-        pooled("new-connection-fin-after-refresh", UNKNOWN, [request().fin(), exchange()])
-            .calls(&[Kind::Refresh]),
-        unsolicited(pair("unsolicited-response-code", OK, CODES, closed())),
-        unsolicited(pair("unsolicited-response-refresh", OK_OR_UNKNOWN, REFRESH, closed())),
+        refreshes("pooled-connection-fin-then-no-other", UNKNOWN, again().close())
+            .over_tls()
+            .then(Script::new().without_tls().reset()),
+        case("new-connection-fin-after-refresh", UNKNOWN, request().fin())
+            .calls(&[Kind::Refresh])
+            .then(exchange()),
+        sized("unsolicited-response-code", OK, unsolicited).calls(CODES),
+        sized("unsolicited-response-refresh", OK_OR_UNKNOWN, unsolicited).calls(REFRESHES),
     ]
 }

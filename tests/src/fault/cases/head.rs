@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Case, DRIP, Group, JSON, MALFORMED_OR_UNKNOWN, OK, OK_OR_UNKNOWN, Outcome, PACE, Script,
-    TOKENS, UNKNOWN, request, responds, response, tokens,
+    Case, DRIP, JSON, MALFORMED_OR_UNKNOWN, OK, OK_OR_UNKNOWN, PACE, TOKENS, UNKNOWN, case,
+    request, responds, response, tokens, whole,
 };
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -13,47 +13,35 @@ const EARLY_HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\
                          Upgrade: websocket\r\n\r\n";
 
-pub(super) fn cases() -> Vec<Case> {
-    [unfinished(), sizes(), broken(), unusual()].concat()
-}
-
-fn case(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
-    Case::new(Group::Head, name, expected, [script])
-}
-
-fn whole(name: &'static str, expected: &'static [Outcome], response: impl Into<Vec<u8>>) -> Case {
-    case(name, expected, responds(response))
-}
+const KIB: usize = 1024;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// An ordinary response with more headers.
-fn with_headers(headers: &str) -> String {
+fn with(headers: &str) -> String {
     response("200 OK", &[JSON, headers].concat(), TOKENS)
 }
 
-fn unfinished() -> Vec<Case> {
-    let begun = || responds("HTTP/1.1 200 OK\r\nContent-Ty");
+pub(super) fn cases() -> Vec<Case> {
+    let begun = |start: &str| responds(format!("HTTP/1.1 200 OK\r\n{start}"));
     let drip = |pause| request().send_in_chunks(tokens(), 1, pause);
-    let second = Duration::from_secs(1);
     let endless = |interim: &str| request().repeat(interim, PACE);
+    // `Content-Type` and `Content-Length` are two more.
+    let lines = |count: usize| with(&"X: x\r\n".repeat(count - 2));
+    let long = |bytes| with(&format!("X: {}\r\n", "x".repeat(bytes)));
+    let length = |length| tokens().replace("{length}", length);
+    let other = |bytes: &[u8]| responds(bytes).close();
+    let after = |interim: &str| [interim, &tokens()].concat();
+    let with_header = CONTINUE.replace("\r\n\r\n", "\r\nX: x\r\n\r\n");
+    let http_1_0 = || responds(format!("HTTP/1.0 200 OK\r\n{JSON}\r\n{TOKENS}"));
     vec![
-        case("head-cut", UNKNOWN, begun().close()),
-        case("head-reset", UNKNOWN, begun().reset()),
-        case("head-stalls", UNKNOWN, begun()).waits(),
-        case("head-one-byte-a-second", UNKNOWN, drip(second)).waits(),
+        case("head-cut", UNKNOWN, begun("Content-Ty").close()),
+        case("head-reset", UNKNOWN, begun("Content-Ty").reset()),
+        case("head-stalls", UNKNOWN, begun("Content-Ty")).waits(),
+        case("head-one-byte-a-second", UNKNOWN, drip(SECOND)).waits(),
         // Faster than any timeout of a single read.
         case("head-drip", UNKNOWN, drip(DRIP)).waits(),
         case("endless-100", UNKNOWN, endless(&CONTINUE.repeat(16))).waits(),
         case("endless-103", UNKNOWN, endless(EARLY_HINTS)).waits(),
-    ]
-}
-
-fn sizes() -> Vec<Case> {
-    const KIB: usize = 1024;
-    // `Content-Type` and `Content-Length` are two more.
-    let lines = |count: usize| with_headers(&"X: x\r\n".repeat(count - 2));
-    let long = |bytes| with_headers(&format!("X: {}\r\n", "x".repeat(bytes)));
-    let begun = |line: &str| responds(format!("HTTP/1.1 200 OK\r\n{line}"));
-    vec![
         whole("100-headers", OK, lines(100)),
         whole("101-headers", UNKNOWN, lines(101)),
         whole("200-headers", UNKNOWN, lines(200)),
@@ -62,18 +50,11 @@ fn sizes() -> Vec<Case> {
         whole("head-of-600-kib", UNKNOWN, long(600 * KIB)),
         case("endless-header", UNKNOWN, begun("X: ").repeat("x".repeat(16 * KIB), PACE)),
         case("endless-headers", UNKNOWN, begun("").repeat("X: x\r\n".repeat(KIB), PACE)),
-    ]
-}
-
-fn broken() -> Vec<Case> {
-    let length = |length| tokens().replace("{length}", length);
-    let other = |bytes: &[u8]| responds(bytes).close();
-    vec![
-        whole("obs-fold", UNKNOWN, with_headers("X: a\r\n b\r\n")),
-        whole("nul-in-a-header", UNKNOWN, with_headers("X: {access_token}\0\r\n")),
+        whole("obs-fold", UNKNOWN, with("X: a\r\n b\r\n")),
+        whole("nul-in-a-header", UNKNOWN, with("X: {access_token}\0\r\n")),
         // RFC 9112 §5.1 lets a proxy remove a space before the colon, and says nothing of clients.
-        whole("space-before-a-colon", OK_OR_UNKNOWN, with_headers("X : a\r\n")),
-        whole("content-length-conflict", UNKNOWN, with_headers("Content-Length: 5\r\n")),
+        whole("space-before-a-colon", OK_OR_UNKNOWN, with("X : a\r\n")),
+        whole("content-length-conflict", UNKNOWN, with("Content-Length: 5\r\n")),
         whole("content-length-negative", UNKNOWN, length("-{length}")),
         whole("content-length-hexadecimal", UNKNOWN, length("0x{length}")),
         whole("status-099", UNKNOWN, response("099 Odd", JSON, TOKENS)),
@@ -83,15 +64,6 @@ fn broken() -> Vec<Case> {
         case("binary", UNKNOWN, other(b"\xff\0\r\n\r\n")),
         whole("switching-protocols", MALFORMED_OR_UNKNOWN, SWITCHING),
         whole("status-999", MALFORMED_OR_UNKNOWN, response("999 Odd", JSON, TOKENS)),
-    ]
-}
-
-fn unusual() -> Vec<Case> {
-    let after = |interim: &str| [interim, &tokens()].concat();
-    let with_header = CONTINUE.replace("\r\n\r\n", "\r\nX: x\r\n\r\n");
-    let http_1_0 = || responds(format!("HTTP/1.0 200 OK\r\n{JSON}\r\n{TOKENS}"));
-    let closing = with_headers("Connection: close\r\n");
-    vec![
         whole("interim-100", OK, after(CONTINUE)),
         whole("interim-100-with-headers", OK, after(&with_header)),
         whole("interim-103", OK, after(EARLY_HINTS)),
@@ -99,7 +71,7 @@ fn unusual() -> Vec<Case> {
         case("http-1.0-close-delimited", OK, http_1_0().close()),
         case("http-1.0-without-close-notify", OK, http_1_0().fin()).over_tls(),
         whole("line-feeds-alone", OK, tokens().replace("\r\n", "\n")),
-        case("connection-close", OK, responds(closing).close()),
+        case("connection-close", OK, responds(with("Connection: close\r\n")).close()),
         whole("no-reason-phrase", OK, response("200", JSON, TOKENS)),
         whole("header-names-in-capitals", OK, tokens().replace("Content-", "CONTENT-")),
     ]

@@ -3,34 +3,35 @@
 //! The core's unit tests have every row of the table of accepted values. Here are one or two of each
 //! class, as a check that a transport passes bodies on unchanged.
 
-use super::{
-    Case, Group, JSON, MALFORMED, OK, Outcome, STATE_MISMATCH, TOKENS, responds, response,
-};
+use super::{Case, JSON, MALFORMED, OK, Outcome, STATE_MISMATCH, TOKENS, response, whole};
 
 type Table = &'static [(&'static str, &'static str, &'static [Outcome])];
 
+/// An unknown member of this depth overflows the stack of a recursive reader.
+const DEPTH: usize = 7 * 1024;
+
 pub(super) fn cases() -> Vec<Case> {
-    let case = |name, headers, body: &[u8], expected| {
-        let head = response("200 OK", headers, "");
-        let script = responds([head.as_bytes(), body].concat());
-        Case::new(Group::Json, name, expected, [script])
+    let bytes = |name, expected, body: &[u8]| {
+        let head = response("200 OK", JSON, "");
+        whole(name, expected, [head.as_bytes(), body].concat())
     };
-    let members = MEMBERS.iter().map(|(name, members, expected)| {
-        let body = format!(r#"{{"access_token":"{{access_token}}",{members}}}"#);
-        case(name, JSON, body.as_bytes(), expected)
-    });
-    let bodies = BODIES.iter();
-    let bodies = bodies.map(|(name, body, expected)| case(name, JSON, body.as_bytes(), expected));
+    let member = |members: &str| format!(r#"{{"access_token":"{{access_token}}",{members}}}"#);
+    let members = MEMBERS
+        .iter()
+        .map(|&(name, members, expected)| bytes(name, expected, member(members).as_bytes()));
+    let bodies =
+        BODIES.iter().map(|&(name, body, expected)| bytes(name, expected, body.as_bytes()));
     let types = CONTENT_TYPES.iter();
-    let types = types.map(|(name, headers)| case(name, headers, TOKENS.as_bytes(), OK));
-    let html = "Content-Type: text/html\r\n";
+    let types = types.map(|&(name, headers)| whole(name, OK, response("200 OK", headers, TOKENS)));
+    let html = response("200 OK", "Content-Type: text/html\r\n", "<!doctype html><p>");
     let utf_16 = r#"{"access_token":"NWNiOTMx"}"#.encode_utf16();
     let utf_16: Vec<u8> = utf_16.flat_map(u16::to_be_bytes).collect();
+    let nested = member(&["\"x\":", &"[".repeat(DEPTH), &"]".repeat(DEPTH)].concat());
     let others = [
-        case("html", html, b"<!doctype html><p>", MALFORMED).says("`text/html`"),
-        case("invalid-utf-8", JSON, b"{\"access_token\":\"\xff\"}", MALFORMED),
-        case("utf-16", JSON, &utf_16, MALFORMED),
-        case("nesting", JSON, nested().as_bytes(), OK),
+        whole("html", MALFORMED, html).says("`text/html`"),
+        bytes("invalid-utf-8", MALFORMED, b"{\"access_token\":\"\xff\"}"),
+        bytes("utf-16", MALFORMED, &utf_16),
+        bytes("nesting", OK, nested.as_bytes()),
     ];
     members.chain(bodies).chain(types).chain(others).collect()
 }
@@ -78,11 +79,3 @@ const CONTENT_TYPES: &[(&str, &str)] = &[
     ("type-utf-16", "Content-Type: application/json; charset=utf-16\r\n"),
     ("type-twice", "Content-Type: application/json\r\nContent-Type: text/html\r\n"),
 ];
-
-/// An unknown member that overflows the stack of a recursive reader.
-fn nested() -> String {
-    const DEPTH: usize = 7 * 1024;
-
-    let deep = ["[".repeat(DEPTH), "]".repeat(DEPTH)].concat();
-    format!(r#"{{"access_token":"{{access_token}}","x":{deep}}}"#)
-}

@@ -13,33 +13,35 @@ mod torture;
 use std::time::Duration;
 
 use super::{
-    case::{Case, Group},
-    outcome::Outcome,
+    Outcome,
+    case::{Case, Kind},
 };
-use crate::peer::Script;
+use crate::peer::{Script, Values};
 
 /// The body limit that the cases are written for, in bytes.
-pub const BODY_LIMIT: usize = 16 * 1024;
+pub(crate) const BODY_LIMIT: usize = 16 * 1024;
 
 /// Returns all cases, in the order of an exchange.
 ///
 /// Their templates use the values `access_token`, `refresh_token`, `state`, `code`,
 /// `client_secret` and `api_key` of the call, `escaped_access_token`, which is the first in JSON's
-/// escapes, and `trap` and `target`, the URL and the address of a second server.
-#[must_use]
-pub fn cases() -> Vec<Case> {
-    [
-        connect::cases(),
-        proxy::cases(),
-        exchange::cases(),
-        head::cases(),
-        body::cases(),
-        status::cases(),
-        json::cases(),
-        http2::cases(),
-        torture::cases(),
-    ]
-    .concat()
+/// escapes, and `trap` and `target`, the URL and the address of a second server, to which nothing may be sent.
+pub(crate) fn cases() -> Vec<Case> {
+    let groups = [
+        ("connect", connect::cases()),
+        ("proxy", proxy::cases()),
+        ("exchange", exchange::cases()),
+        ("head", head::cases()),
+        ("body", body::cases()),
+        ("status", status::cases()),
+        ("json", json::cases()),
+        ("http2", http2::cases()),
+        ("torture", torture::cases()),
+    ];
+    let cases = groups
+        .into_iter()
+        .flat_map(|(group, cases)| cases.into_iter().map(move |case| Case { group, ..case }));
+    cases.collect()
 }
 
 const OK: &[Outcome] = &[Outcome::Ok];
@@ -61,11 +63,17 @@ const OK_OR_LOST: &[Outcome] = &[Outcome::Ok, Outcome::Unknown, Outcome::NotSent
 const UNKNOWN_OR_TOO_LARGE: &[Outcome] = &[Outcome::Unknown, Outcome::TooLarge];
 const REJECTED_OR_UNKNOWN: &[Outcome] = &[Outcome::Rejected, Outcome::Unknown];
 
+const CODES: &[Kind] = &[Kind::Generate, Kind::Generate];
+const REFRESHES: &[Kind] = &[Kind::Refresh, Kind::Refresh];
+
 /// The body of an ordinary response.
 const TOKENS: &str = r#"{"access_token":"{access_token}","token_type":"Bearer","refresh_token":"{refresh_token}","expires_in":86400,"state":"{state}"}"#;
 
 /// The header of an ordinary response.
 const JSON: &str = "Content-Type: application/json\r\n";
+
+/// The shape of the token endpoint's errors (RFC 6749 §5.2).
+const OAUTH_ERROR: &str = r#"{"error":"invalid_grant","error_description":"The code was used."}"#;
 
 /// A pause that exceeds no deadline by itself, but every deadline if it is repeated.
 const DRIP: Duration = Duration::from_millis(50);
@@ -84,6 +92,11 @@ fn tokens() -> String {
     response("200 OK", JSON, TOKENS)
 }
 
+/// The bytes of [`TOKENS`].
+fn object(values: &Values) -> Vec<u8> {
+    values.render(TOKENS.as_bytes())
+}
+
 /// The peer reads the request.
 fn request() -> Script {
     Script::new().read_request()
@@ -94,6 +107,21 @@ fn responds(response: impl Into<Vec<u8>>) -> Script {
     request().send(response)
 }
 
+/// A case in which the peer plays `script` to every connection.
+fn case(name: &'static str, expected: &'static [Outcome], script: Script) -> Case {
+    Case::new(name, expected, move |_| vec![script.clone()])
+}
+
+/// A case in which the peer sends `response` to every request.
+fn whole(name: &'static str, expected: &'static [Outcome], response: impl Into<Vec<u8>>) -> Case {
+    case(name, expected, responds(response))
+}
+
+/// A case whose script depends on the lengths of the values.
+fn sized(name: &'static str, expected: &'static [Outcome], script: fn(&Values) -> Script) -> Case {
+    Case::new(name, expected, move |values| vec![script(values)])
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -101,10 +129,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique() {
+    fn each_case_has_a_name_and_a_script() {
         let mut names = HashSet::new();
         for case in cases() {
             assert!(names.insert(case.name), "{}", case.name);
+            assert!(!case.variations(&Values::new()).is_empty(), "{}", case.name);
         }
     }
 }
