@@ -19,6 +19,18 @@ pub enum Remedy {
     Unexpected,
 }
 
+/// Implements `From` for the remedy of an error.
+macro_rules! remedy_of {
+    ($error:ty) => {
+        impl From<&$error> for $crate::Remedy {
+            fn from(error: &$error) -> Self {
+                error.remedy()
+            }
+        }
+    };
+}
+pub(crate) use remedy_of;
+
 impl Remedy {
     /// Returns a retry after `after`. Defaults to 30 seconds: long enough for a failover, and short
     /// enough for a user to wait.

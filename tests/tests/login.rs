@@ -138,7 +138,7 @@ fn rejects_invalid_command_lines_and_credentials() {
     assert!(help.ends_with("\nexit code 0"));
     let invalid = "must be 1 to 1024 visible ASCII characters without spaces or line breaks";
     for (arguments, variables, error) in [
-        ("--svae x", &[][..], "invalid option '--svae'"),
+        ("--saved x", &[][..], "invalid option '--saved'"),
         ("--save", &[], "missing argument for option '--save'"),
         ("--transport curl", &[], "--transport takes hyper or ureq"),
         ("--sandbox x", &[], "cannot parse argument \"x\": the endpoint is not an absolute URI"),

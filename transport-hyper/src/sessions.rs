@@ -14,16 +14,13 @@ use std::{
 use dropbox_sign_oauth::{
     App, AuthorizationCode, CallError, Failure, Operation, Replay, Token, TokenResponse, TokenSet,
     UnixTime, rejects_access_token,
-    session::{
-        Attempts, Background, Job, JobId, SendError, Session as Machine, SessionError,
-        SessionPolicy, Step,
-    },
+    session::{Attempts, Background, Job, JobId, SendError, SessionError, SessionPolicy, Step},
 };
-use dropbox_sign_oauth_store::{AsyncStore as Store, Live, SessionOptions, State};
+use dropbox_sign_oauth_store::{AsyncStore as Store, Exchange, Live, SessionOptions, State};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::{
-    sync::{Notify, OnceCell, futures::Notified},
+    sync::{Notify, futures::Notified},
     task::JoinHandle,
     time::timeout,
 };
@@ -96,10 +93,7 @@ struct Shared<S> {
     live: Live<Entry>,
 }
 
-type Entry = dropbox_sign_oauth_store::Entry<Notify, OnceCell<Exchanged>>;
-
-/// The outcome of a code exchange, which several callers may wait for.
-type Exchanged = Result<(), Arc<SendError<CallError>>>;
+type Entry = dropbox_sign_oauth_store::Entry<Notify>;
 
 impl<S> Sessions<S> {
     /// Returns the sessions in `store`, with default options. The store may be empty.
@@ -122,6 +116,12 @@ impl<S> Sessions<S> {
             live: Live::new(options.idle_limit),
             options,
         }))
+    }
+
+    /// Returns the app of the sessions.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.0.app
     }
 
     /// Returns the session of `key`, which need not be stored yet. Does not call the store.
@@ -168,8 +168,8 @@ where
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
 {
-    /// Waits until the new tokens of all sessions are stored or superseded. Call this before the
-    /// program ends.
+    /// Waits until the code exchanges in progress have ended and the new tokens of all sessions are
+    /// stored or superseded. Call this before the program ends.
     ///
     /// # Errors
     /// [`SessionError::Store`] if tokens are not stored within
@@ -205,7 +205,8 @@ where
     /// A browser may request a callback twice, for example because the user reloads a slow page,
     /// but a code can be exchanged once. If the session has exchanged a code of the same login (the
     /// same [`state`](AuthorizationCode::state)), or is doing so, this returns the outcome of that
-    /// exchange instead. The last four logins are remembered, in this process.
+    /// exchange instead, unless the code was provably not sent or was rate-limited (429): then it is
+    /// sent again. The last four logins are remembered, in this process.
     ///
     /// The exchange runs in its own task, which continues if the caller is dropped. Web frameworks
     /// drop a handler whose client disconnects, and the new tokens would be lost.
@@ -214,22 +215,19 @@ where
     /// [`SendError::Send`] with the error of [`Transport::send`], or [`SendError::Session`] with
     /// that of [`begin`](Self::begin).
     pub async fn exchange(&self, code: AuthorizationCode) -> Result<(), Arc<SendError<CallError>>> {
-        let exchanged = self.entry.exchanges.get(code.state());
+        let mut exchange = Exchange::join(&self.entry, code.state());
         let session = self.clone();
         let task = tokio::spawn(async move {
-            let exchange = async || session.exchange_now(code).await.map_err(Arc::new);
-            exchanged.get_or_init(exchange).await.clone()
+            if exchange.is_new() {
+                exchange.end(session.call(session.shared.app.generate(code)).await);
+            }
+            session.drive(State::next_job, |state, now| exchange.poll(state, now)).await
         });
-        match task.await {
-            Ok(outcome) => outcome,
+        let outcome = match task.await {
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(_) => Err(Arc::new(SessionError::ShutDown.into())),
-        }
-    }
-
-    async fn exchange_now(&self, code: AuthorizationCode) -> Result<(), SendError<CallError>> {
-        let tokens = self.call(self.shared.app.generate(code)).await.map_err(SendError::Send)?;
-        Ok(self.begin(tokens).await?)
+            outcome => outcome.unwrap_or(Err(SessionError::ShutDown)),
+        };
+        outcome.unwrap_or_else(|error| Err(Arc::new(error.into())))
     }
 
     async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, CallError> {
@@ -256,7 +254,7 @@ where
     /// is retried in the background.
     pub async fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
         self.entry.change(|machine, now, entropy| machine.replace_tokens(now, entropy, tokens));
-        self.drive(State::next_job, Machine::poll_stored).await
+        self.drive(State::next_job, |state, now| state.machine.poll_stored(now)).await
     }
 
     /// Returns a valid access token. Waits for a refresh only if there is no valid token. Call this
@@ -265,7 +263,7 @@ where
     /// # Errors
     /// [`SessionError`] tells whether the user must authorize again, or when to retry.
     pub async fn access_token(&self) -> Result<Token, SessionError> {
-        self.drive(State::next_job, Machine::poll).await
+        self.drive(State::next_job, |state, now| state.machine.poll(now)).await
     }
 
     /// Sets the `Authorization` header of a request, with a valid access token.
@@ -324,10 +322,11 @@ where
     /// background.
     pub async fn end(&self) -> Result<(), SessionError> {
         self.entry.change(|machine, _, _| machine.end());
-        self.drive(State::next_job, Machine::poll_stored).await
+        self.drive(State::next_job, |state, now| state.machine.poll_stored(now)).await
     }
 
-    /// Waits until the new tokens of this session are stored or superseded.
+    /// Waits until the code exchanges in progress have ended and the new tokens of this session are
+    /// stored or superseded.
     ///
     /// # Errors
     /// The same as [`Sessions::flush`].
@@ -342,7 +341,7 @@ where
             Background::Job(job) => Some(job),
             Background::Wait(_) | Background::Idle => None,
         };
-        self.drive(next, |machine, now| machine.poll_flushed(now, deadline)).await
+        self.drive(next, |state, now| state.poll_flushed(now, deadline)).await
     }
 
     /// Runs `attempt` with an access token. If the server rejects the token, runs it once more with
@@ -373,7 +372,7 @@ where
     async fn drive<T>(
         &self,
         next: impl Fn(&mut State, UnixTime) -> Option<Job>,
-        poll: impl Fn(&Machine, UnixTime) -> Step<T>,
+        poll: impl Fn(&State, UnixTime) -> Step<T>,
     ) -> Result<T, SessionError> {
         loop {
             // Created before the machine is polled, so that no notification is missed.
@@ -381,7 +380,7 @@ where
             let (job, step) = {
                 let (mut state, now) = (self.entry.state(), self.entry.now());
                 let job = next(&mut state, now);
-                (job, poll(&state.machine, now))
+                (job, poll(&state, now))
             };
             let task = job.map(|job| self.start(job));
             match step {

@@ -79,7 +79,8 @@ impl<S: Send + 'static> Drop for Guard<S> {
         let store = self.0.take();
         // Not on the blocking pool: a pool that is shutting down would drop the store right here.
         if Handle::try_current().is_ok() {
-            thread::spawn(move || drop(store));
+            // Without a thread it is dropped here, since a panic in a drop can abort the process.
+            let _ = thread::Builder::new().spawn(move || drop(store));
         }
     }
 }

@@ -147,7 +147,13 @@ where
             loop {
                 let request = retry.request();
                 let mut span = CallSpan::new(&retry, &request);
-                let outcome = traced(&mut span, service.clone(), limits, request, replay).await;
+                let started = Instant::now();
+                let outcome = {
+                    let exchange = exchange(&span, service.clone(), limits, request, replay);
+                    let mut exchange = pin!(exchange);
+                    poll_fn(|cx| span.in_scope(|| exchange.as_mut().poll(cx))).await
+                };
+                span.response(|| started.elapsed(), &outcome);
                 match retry.handle(UnixTime::now(), entropy.next_u64(), outcome) {
                     ControlFlow::Break(result) => {
                         span.result(&result);
@@ -162,27 +168,6 @@ where
             }
         }
     }
-}
-
-/// Sends one request inside of its span.
-async fn traced<S, B>(
-    span: &mut CallSpan,
-    service: S,
-    limits: Limits,
-    request: Request<Vec<u8>>,
-    replay: Replay,
-) -> Result<Response<ResponseBody>, CallError>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>>,
-    B: Body<Error: Into<BoxError>>,
-{
-    let started = Instant::now();
-    let outcome = {
-        let mut exchange = pin!(exchange(span, service, limits, request, replay));
-        poll_fn(|cx| span.in_scope(|| exchange.as_mut().poll(cx))).await
-    };
-    span.response(|| started.elapsed(), &outcome);
-    outcome
 }
 
 /// Sends one request and collects the response.
@@ -210,10 +195,10 @@ where
     let request = Request::from_parts(head, body);
     let failure = |error| failure(error, &witness, limits, replay);
 
-    let head = async {
+    let head = pin!(async {
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
         service.call(request).await.map_err(Into::into)
-    };
+    });
     let response = with_deadline(deadline.as_mut(), head).await;
     span.connection(witness.connection());
     let (head, body) = response.map_err(failure)?.into_parts();
@@ -224,7 +209,8 @@ where
     }
 
     let mut collector = ResponseCollector::new(head, limits.body_limit);
-    match with_deadline(deadline, collect(&mut collector, body, expires)).await {
+    let body = with_deadline(deadline, pin!(collect(&mut collector, body, expires))).await;
+    match body {
         Ok(()) => Ok(collector.finish()),
         Err(error) => collector.interrupted(failure(error)),
     }
@@ -232,12 +218,12 @@ where
 
 /// Awaits `work` until the `deadline`, if there is one.
 ///
-/// The deadline is outside of tokio's budget, so that work that uses it up does not outlast it.
+/// The deadline is outside of tokio's budget, so that work that uses it up does not outlast it. The
+/// work is pinned by the caller, because a future that is moved into another takes its memory twice.
 async fn with_deadline<T>(
     mut deadline: Pin<&mut Option<Unconstrained<Sleep>>>,
-    work: impl Future<Output = Result<T, BoxError>>,
+    mut work: Pin<&mut impl Future<Output = Result<T, BoxError>>>,
 ) -> Result<T, BoxError> {
-    let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Pending => match deadline.as_mut().as_pin_mut() {
             Some(deadline) => deadline.poll(cx).map(|()| Err(DeadlineExceeded.into())),

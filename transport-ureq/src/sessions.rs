@@ -4,7 +4,7 @@ use std::{
     error::Error as StdError,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Condvar, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,11 +12,10 @@ use dropbox_sign_oauth::{
     App, AuthorizationCode, CallError, Failure, Operation, Replay, Token, TokenResponse, TokenSet,
     UnixTime, rejects_access_token,
     session::{
-        Attempts, Background, Job, Outcome, Record, SendError, Session as Machine, SessionError,
-        SessionPolicy, Step,
+        Attempts, Background, Job, Outcome, Record, SendError, SessionError, SessionPolicy, Step,
     },
 };
-use dropbox_sign_oauth_store::{Live, SessionOptions, State, Store};
+use dropbox_sign_oauth_store::{Exchange, Live, SessionOptions, State, Store};
 use http::{Request, Response};
 
 use crate::{
@@ -105,10 +104,7 @@ struct Shared {
     timer: Arc<Workers>,
 }
 
-type Entry = dropbox_sign_oauth_store::Entry<Condvar, OnceLock<Exchanged>>;
-
-/// The outcome of a code exchange, which several callers may wait for.
-type Exchanged = Result<(), Arc<SendError<CallError>>>;
+type Entry = dropbox_sign_oauth_store::Entry<Condvar>;
 
 /// A store with a boxed error.
 struct Boxed<S>(S);
@@ -160,6 +156,12 @@ impl Sessions {
         }))
     }
 
+    /// Returns the app of the sessions.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.0.app
+    }
+
     /// Returns the session of `key`, which need not be stored yet. Does not call the store.
     #[must_use]
     pub fn get(&self, key: &str) -> Session {
@@ -168,8 +170,8 @@ impl Sessions {
         Session { shared: Arc::clone(&self.0), entry: self.0.live.get(key, new) }
     }
 
-    /// Waits until the new tokens of all sessions are stored or superseded. Call this before the
-    /// program ends.
+    /// Waits until the code exchanges in progress have ended and the new tokens of all sessions are
+    /// stored or superseded. Call this before the program ends.
     ///
     /// # Errors
     /// [`SessionError::Store`] if tokens are not stored within
@@ -198,20 +200,19 @@ impl Session {
     /// A browser may request a callback twice, for example because the user reloads a slow page,
     /// but a code can be exchanged once. If the session has exchanged a code of the same login (the
     /// same [`state`](AuthorizationCode::state)), or is doing so, this returns the outcome of that
-    /// exchange instead. The last four logins are remembered, in this process.
+    /// exchange instead, unless the code was provably not sent or was rate-limited (429): then it is
+    /// sent again. The last four logins are remembered, in this process.
     ///
     /// # Errors
     /// [`SendError::Send`] with the error of [`Transport::send`], or [`SendError::Session`] with
     /// that of [`begin`](Self::begin).
     pub fn exchange(&self, code: AuthorizationCode) -> Result<(), Arc<SendError<CallError>>> {
-        let exchanged = self.entry.exchanges.get(code.state());
-        let exchange = || self.exchange_now(code).map_err(Arc::new);
-        exchanged.get_or_init(exchange).clone()
-    }
-
-    fn exchange_now(&self, code: AuthorizationCode) -> Result<(), SendError<CallError>> {
-        let tokens = self.call(self.shared.app.generate(code)).map_err(SendError::Send)?;
-        Ok(self.begin(tokens)?)
+        let mut exchange = Exchange::join(&self.entry, code.state());
+        if exchange.is_new() {
+            exchange.end(self.call(self.shared.app.generate(code)));
+        }
+        let outcome = self.drive(State::next_job, |state, now| exchange.poll(state, now));
+        outcome.unwrap_or_else(|error| Err(Arc::new(error.into())))
     }
 
     fn call<O: Operation>(&self, operation: O) -> Result<O::Output, CallError> {
@@ -237,7 +238,7 @@ impl Session {
     /// is retried in the background.
     pub fn replace_tokens(&self, tokens: TokenSet) -> Result<(), SessionError> {
         self.entry.change(|machine, now, entropy| machine.replace_tokens(now, entropy, tokens));
-        self.drive(State::next_job, Machine::poll_stored)
+        self.drive(State::next_job, |state, now| state.machine.poll_stored(now))
     }
 
     /// Returns a valid access token. Waits for a refresh only if there is no valid token. Call this
@@ -246,7 +247,7 @@ impl Session {
     /// # Errors
     /// [`SessionError`] tells whether the user must authorize again, or when to retry.
     pub fn access_token(&self) -> Result<Token, SessionError> {
-        self.drive(State::next_job, Machine::poll)
+        self.drive(State::next_job, |state, now| state.machine.poll(now))
     }
 
     /// Sets the `Authorization` header of a request, with a valid access token.
@@ -302,7 +303,7 @@ impl Session {
     /// background.
     pub fn end(&self) -> Result<(), SessionError> {
         self.entry.change(|machine, _, _| machine.end());
-        self.drive(State::next_job, Machine::poll_stored)
+        self.drive(State::next_job, |state, now| state.machine.poll_stored(now))
     }
 
     /// Records that the server rejected `access_token` with a 401, so that the session refreshes
@@ -319,7 +320,8 @@ impl Session {
         self.entry.state().machine.needs_authorization()
     }
 
-    /// Waits until the new tokens of this session are stored or superseded.
+    /// Waits until the code exchanges in progress have ended and the new tokens of this session are
+    /// stored or superseded.
     ///
     /// # Errors
     /// The same as [`Sessions::flush`].
@@ -329,7 +331,7 @@ impl Session {
     }
 
     fn flush_until(&self, deadline: UnixTime) -> Result<(), SessionError> {
-        self.drive(|_, _| None, |machine, now| machine.poll_flushed(now, deadline))
+        self.drive(|_, _| None, |state, now| state.poll_flushed(now, deadline))
     }
 
     /// Runs `attempt` with an access token. If the server rejects the token, runs it once more with
@@ -360,7 +362,7 @@ impl Session {
     fn drive<T>(
         &self,
         next: impl Fn(&mut State, UnixTime) -> Option<Job>,
-        poll: impl Fn(&Machine, UnixTime) -> Step<T>,
+        poll: impl Fn(&State, UnixTime) -> Step<T>,
     ) -> Result<T, SessionError> {
         let mut state = self.entry.state();
         loop {
@@ -371,7 +373,7 @@ impl Session {
                 self.start(job);
                 state = self.entry.state();
             }
-            match poll(&state.machine, now) {
+            match poll(&state, now) {
                 Step::Ready(ready) => return Ok(ready),
                 Step::Fail(error) => return Err(error),
                 Step::Wait(until) => state = self.wait(state, until),

@@ -34,9 +34,14 @@ enum Handover {
     Take(Box<dyn Io>),
 }
 
-/// Takes back a connection that was offered and not used.
-pub(crate) fn withdraw() {
-    HANDOVER.set(Handover::None);
+/// A connection that is offered to the next request on this thread. Dropping this takes it back if
+/// it was not used.
+pub(crate) struct Offer(());
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        HANDOVER.set(Handover::None);
+    }
 }
 
 /// Whether the next connection on this thread is already open.
@@ -81,8 +86,9 @@ struct State {
     last: Option<(Instant, Uri)>,
 }
 
-/// A connection that is open or being opened, by a thread of its own. Dropping it closes the
-/// connection.
+/// A connection that is open or being opened, by a thread of its own. It is closed when the thread
+/// or the transport drops this.
+#[derive(Clone)]
 struct Spare {
     origin: Uri,
     slot: Arc<Slot>,
@@ -105,9 +111,13 @@ enum Content {
 
 impl Spares {
     /// Offers a connection to the next request on this thread, if one was opened ahead and the
-    /// server has not closed it; returns whether. In a row of codes, also starts to open those for
-    /// the next codes.
-    pub(crate) fn offer(&self, transport: &Transport, origin: &Uri, limit: Duration) -> bool {
+    /// server has not closed it. In a row of codes, also starts to open those for the next codes.
+    pub(crate) fn offer(
+        &self,
+        transport: &Transport,
+        origin: &Uri,
+        limit: Duration,
+    ) -> Option<Offer> {
         let taken = {
             let mut state = lock(&self.0);
             let is_open = |spare: &Spare| matches!(*lock(&spare.slot.content), Content::Open(..));
@@ -123,11 +133,9 @@ impl Spares {
             }
             taken
         };
-        let Some(connection) = taken.and_then(|spare| spare.slot.take(limit)) else {
-            return false;
-        };
+        let connection = taken?.slot.take(limit)?;
         HANDOVER.set(Handover::Take(connection));
-        true
+        Some(Offer(()))
     }
 
     /// Starts to open a connection unless there are enough.
@@ -149,13 +157,13 @@ impl State {
         if same.count() >= MAX_SPARES {
             return false;
         }
-        let slot = Arc::<Slot>::default();
-        let spare = Spare { origin: origin.clone(), slot: Arc::clone(&slot) };
+        let spare = Spare { origin: origin.clone(), slot: Arc::default() };
+        let opening = spare.clone();
         // With no spares of its own: the thread does not keep those of `transport` alive.
         let transport = Transport { spares: Arc::default(), ..transport.clone() };
-        let origin = origin.clone();
         let thread = thread::Builder::new().name("dropbox-sign-connect".into());
-        let is_started = thread.spawn(move || slot.keep_open(&transport, &origin)).is_ok();
+        let is_started =
+            thread.spawn(move || opening.slot.keep_open(&transport, &opening.origin)).is_ok();
         self.spares.extend(is_started.then_some(spare));
         is_started
     }
@@ -182,7 +190,6 @@ impl Slot {
             }
             *content = Content::Opening;
         }
-        self.end();
     }
 
     /// Takes the connection. Waits for it until `limit` if it is being opened.
@@ -233,5 +240,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Drop for Spare {
     fn drop(&mut self) {
         self.slot.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use dropbox_sign_oauth::App;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl Connector for Panics {
+        type Out = Box<dyn Io>;
+
+        fn connect(
+            &self,
+            _: &ConnectionDetails<'_>,
+            _: Option<()>,
+        ) -> Result<Option<Self::Out>, Error> {
+            panic!("on purpose")
+        }
+    }
+
+    #[test]
+    fn a_code_does_not_wait_for_a_connector_that_has_panicked() {
+        let builder = Transport::builder().resolver(|_| Ok(vec![Ipv4Addr::LOCALHOST.into()]));
+        let transport = builder.build_with_connector(Panics).unwrap();
+        transport.connect_ahead(&App::new("client-id", "client-secret").unwrap());
+        let slot = Arc::clone(&lock(&transport.spares.0).spares[0].slot);
+        let (started, limit) = (Instant::now(), Duration::from_secs(60));
+        assert!(slot.take(limit).is_none());
+        assert!(started.elapsed() < limit);
     }
 }

@@ -24,11 +24,7 @@ use http::{
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody, Timeout};
 use zeroize::Zeroizing;
 
-use crate::{
-    call,
-    proxy::Proxies,
-    spare::{self, Spares},
-};
+use crate::{call, proxy::Proxies, spare::Spares};
 
 /// How many bytes of a body are read at a time: an ordinary token response fits.
 const CHUNK: usize = 1024;
@@ -260,9 +256,11 @@ impl Transport {
         };
         let is_safe = call.replay == Replay::Safe;
         let (uri, limit) = (&call.head.uri, self.limits.connect_timeout);
-        let is_ahead = !is_safe && self.spares.offer(self, uri, limit.min(call.left()));
+        let limit = limit.min(call.left());
+        let offer = if is_safe { None } else { self.spares.offer(self, uri, limit) };
         let mut response = attempt(is_safe);
-        spare::withdraw();
+        let is_ahead = offer.is_some();
+        drop(offer);
         // After the deadline, the second attempt fails at once.
         if is_safe && response.is_err() && call::get().may_be_stale() {
             call::restart(self.limits.connect_timeout);

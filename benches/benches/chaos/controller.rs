@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options<'_>) -> Result<(), BoxError> {
     let (lines, reported) = mpsc::channel();
     let mut fleet = Fleet {
         options,
-        url: server::url(options.database, proxy.address()),
+        url: database.url_at(proxy.address()),
         service,
         lines,
         started: 0,

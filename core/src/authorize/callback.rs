@@ -8,7 +8,7 @@ use core::fmt;
 use zeroize::Zeroize;
 
 use crate::{
-    remedy::Remedy,
+    remedy::{Remedy, remedy_of},
     response::{error_code::ErrorCode, redact::Redactor},
     secret::{InvalidCredential, Secret},
     state::State,
@@ -141,6 +141,8 @@ impl CallbackError {
         }
     }
 }
+
+remedy_of!(CallbackError);
 
 impl fmt::Display for CallbackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

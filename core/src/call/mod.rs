@@ -11,7 +11,7 @@ use http::StatusCode;
 use crate::{
     operation::Replay,
     plain_http::InsecureUri,
-    remedy::Remedy,
+    remedy::{Remedy, remedy_of},
     response::{error::Error, error_code::ErrorCode, rejection::Rejection, rejects_access_token},
     time::UnixTime,
 };
@@ -105,6 +105,8 @@ impl CallError {
         }
     }
 }
+
+remedy_of!(CallError);
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

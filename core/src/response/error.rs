@@ -6,7 +6,7 @@ use core::fmt;
 use http::StatusCode;
 
 use super::{problem::Problem, rejection::Rejection};
-use crate::remedy::Remedy;
+use crate::remedy::{Remedy, remedy_of};
 
 /// Why a response has no result. The request was delivered.
 ///
@@ -84,6 +84,8 @@ impl Error {
         }
     }
 }
+
+remedy_of!(Error);
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,11 @@
 use alloc::sync::Arc;
 use core::{error::Error as StdError, fmt};
 
-use crate::{call::CallError, remedy::Remedy, time::UnixTime};
+use crate::{
+    call::CallError,
+    remedy::{Remedy, remedy_of},
+    time::UnixTime,
+};
 
 /// The number of rejections in a row after which the user has probably revoked the authorization.
 pub(super) const REVOKED_AFTER_REJECTIONS: u32 = 3;
@@ -67,6 +71,8 @@ impl SessionError {
     }
 }
 
+remedy_of!(SessionError);
+
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,6 +120,8 @@ impl SendError<CallError> {
         }
     }
 }
+
+remedy_of!(SendError<CallError>);
 
 impl<E: fmt::Display> fmt::Display for SendError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,20 +7,18 @@ use std::{
 
 use dropbox_sign_oauth::{
     App, UnixTime,
-    session::{Background, Job, Session as Machine, SessionPolicy},
+    session::{Background, Job, Session as Machine, SessionPolicy, Step},
 };
 
-use crate::{Clock, Entropy, Exchanges};
+use crate::{Clock, Entropy, exchanges::Exchanges};
 
-/// The state of one session in memory. `C` notifies of changes, and `X` holds the outcome of a code
-/// exchange. For the adapters; not covered by semantic versioning.
-pub struct Entry<C, X> {
+/// The state of one session in memory. `C` notifies of changes. For the adapters; not covered by
+/// semantic versioning.
+pub struct Entry<C> {
     /// The key under which the session is stored.
     pub key: Arc<str>,
     /// Notified after each change of the state.
     pub changed: C,
-    /// The last code exchanges.
-    pub exchanges: Exchanges<X>,
     notify: fn(&C),
     clock: Clock,
     state: Mutex<State>,
@@ -30,12 +28,13 @@ pub struct Entry<C, X> {
 pub struct State {
     /// The state machine.
     pub machine: Machine,
+    pub(crate) exchanges: Exchanges,
     entropy: Entropy,
     /// When the next background job starts, if a task or a timer waits for it.
     pub wakes_at: Option<UnixTime>,
 }
 
-impl<C: Default, X: Default> Entry<C, X> {
+impl<C: Default> Entry<C> {
     /// Returns the state of a session that is not loaded yet.
     pub fn new(
         key: Arc<str>,
@@ -45,13 +44,13 @@ impl<C: Default, X: Default> Entry<C, X> {
         notify: fn(&C),
     ) -> Self {
         let machine = Machine::new(app, Arc::clone(policy)).traced_as(&key);
-        let state = Mutex::new(State { machine, entropy: Entropy::new(), wakes_at: None });
-        let (changed, exchanges) = (C::default(), Exchanges::default());
-        Self { key, changed, exchanges, notify, clock, state }
+        let (exchanges, entropy) = (Exchanges::default(), Entropy::new());
+        let state = Mutex::new(State { machine, exchanges, entropy, wakes_at: None });
+        Self { key, changed: C::default(), notify, clock, state }
     }
 }
 
-impl<C, X> Entry<C, X> {
+impl<C> Entry<C> {
     /// Returns the time.
     pub fn now(&self) -> UnixTime {
         self.clock.now()
@@ -83,9 +82,18 @@ impl State {
     pub fn background(&mut self, now: UnixTime) -> Background {
         self.machine.background(now, self.entropy.next_u64())
     }
+
+    /// As [`Machine::poll_flushed`], also for the tokens of code exchanges in progress.
+    #[must_use]
+    pub fn poll_flushed(&self, now: UnixTime, deadline: UnixTime) -> Step<()> {
+        match self.exchanges.poll_ended(now, deadline) {
+            Step::Ready(()) => self.machine.poll_flushed(now, deadline),
+            step => step,
+        }
+    }
 }
 
-impl<C, X> fmt::Debug for Entry<C, X> {
+impl<C> fmt::Debug for Entry<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("key", &self.key)

@@ -1,33 +1,162 @@
 //! The code exchanges of a session.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use dropbox_sign_oauth::State;
+use dropbox_sign_oauth::{
+    CallError, Error, Failure, Replay, State as Login, TokenResponse, TokenSet, UnixTime,
+    session::{SendError, SessionError, Step},
+};
+
+use crate::entry::{Entry, State};
 
 /// How many exchanges a session remembers: more than the tabs in which a user logs in at a time.
 const REMEMBERED: usize = 4;
 
-/// The outcomes of a session's last code exchanges, by the state of their logins. For the adapters;
-/// not covered by semantic versioning.
-#[derive(Debug)]
-pub struct Exchanges<C>(Mutex<Vec<(State, Arc<C>)>>);
+/// The outcome of a code exchange, which several callers may wait for.
+type Exchanged = Result<(), Arc<SendError<CallError>>>;
 
-impl<C: Default> Exchanges<C> {
-    /// Returns the cell for the outcome of a login's exchange. It is empty for a new login.
-    pub fn get(&self, state: &State) -> Arc<C> {
-        let mut exchanges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, outcome)) = exchanges.iter().find(|(known, _)| known == state) {
-            return Arc::clone(outcome);
+/// The last exchanges of a session, by the state of their logins, the newest first.
+#[derive(Default)]
+pub(crate) struct Exchanges(Vec<(Login, Arc<OnceLock<Exchanged>>)>);
+
+impl Exchanges {
+    /// Returns the exchange of a login, and whether it is new.
+    fn join(&mut self, login: &Login) -> (Arc<OnceLock<Exchanged>>, bool) {
+        if let Some(index) = self.0.iter().position(|(known, _)| known == login) {
+            let (_, outcome) = self.0.remove(index);
+            if !is_code_unused(&outcome) {
+                self.0.insert(index, (login.clone(), Arc::clone(&outcome)));
+                return (outcome, false);
+            }
         }
-        let outcome = Arc::<C>::default();
-        exchanges.insert(0, (state.clone(), Arc::clone(&outcome)));
-        exchanges.truncate(REMEMBERED);
-        outcome
+        if self.0.len() >= REMEMBERED {
+            // One in progress is kept: the same code could be sent a second time.
+            let ended = self.0.iter().rposition(|(_, outcome)| outcome.get().is_some());
+            ended.map(|index| self.0.remove(index));
+        }
+        let outcome = Arc::default();
+        self.0.insert(0, (login.clone(), Arc::clone(&outcome)));
+        (outcome, true)
+    }
+
+    /// Returns an error at the `deadline`, if an exchange is in progress.
+    pub(crate) fn poll_ended(&self, now: UnixTime, deadline: UnixTime) -> Step<()> {
+        if self.0.iter().all(|(_, outcome)| outcome.get().is_some()) {
+            Step::Ready(())
+        } else if now < deadline {
+            Step::Wait(deadline)
+        } else {
+            let late: Box<dyn std::error::Error + Send + Sync> =
+                "a code exchange did not end before the timeout".into();
+            Step::Fail(SessionError::Store(late.into()))
+        }
     }
 }
 
-impl<C> Default for Exchanges<C> {
-    fn default() -> Self {
-        Self(Mutex::default())
+/// Whether the server has provably not accepted the code, which can be sent again.
+fn is_code_unused(outcome: &OnceLock<Exchanged>) -> bool {
+    let Some(Err(error)) = outcome.get() else {
+        return false;
+    };
+    let is_throttled =
+        |error: &CallError| matches!(error, CallError::Answered(Error::Throttled(_)));
+    matches!(&**error, SendError::Send(error) if matches!(error, CallError::NotSent(_)) || is_throttled(error))
+}
+
+/// A code exchange. For the adapters; not covered by semantic versioning.
+///
+/// If the caller that sends the code drops it, the outcome is unknown.
+#[derive(Debug)]
+pub struct Exchange<C> {
+    entry: Arc<Entry<C>>,
+    outcome: Arc<OnceLock<Exchanged>>,
+    is_new: bool,
+}
+
+impl<C> Exchange<C> {
+    /// Starts the exchange of a login, or joins it.
+    pub fn join(entry: &Arc<Entry<C>>, login: &Login) -> Self {
+        let (outcome, is_new) = entry.state().exchanges.join(login);
+        Self { entry: Arc::clone(entry), outcome, is_new }
+    }
+
+    /// Returns whether this caller sends the code.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Ends the exchange, and begins the session.
+    pub fn end(&mut self, response: Result<TokenResponse, CallError>) {
+        self.is_new = false;
+        self.entry.change(|machine, now, entropy| {
+            let begin =
+                |response| machine.replace_tokens(now, entropy, TokenSet::new(response, now));
+            let outcome = response.map(begin).map_err(|error| Arc::new(SendError::Send(error)));
+            self.outcome.get_or_init(|| outcome);
+        });
+    }
+
+    /// Returns the outcome once the exchange has ended and the tokens are stored.
+    #[must_use]
+    pub fn poll(&self, state: &State, now: UnixTime) -> Step<Exchanged> {
+        match self.outcome.get() {
+            None => Step::Wait(now.saturating_add(Duration::MAX)),
+            Some(Err(error)) => Step::Ready(Err(Arc::clone(error))),
+            Some(Ok(())) => match state.machine.poll_stored(now) {
+                Step::Ready(()) => Step::Ready(Ok(())),
+                Step::Wait(until) => Step::Wait(until),
+                Step::Fail(error) => Step::Fail(error),
+            },
+        }
+    }
+}
+
+impl<C> Drop for Exchange<C> {
+    fn drop(&mut self) {
+        if self.is_new {
+            let failure = Failure::exchange("the exchange panicked or was canceled");
+            self.end(Err(CallError::Unknown { failure, replay: Replay::Never }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dropbox_sign_oauth::{App, session::SessionPolicy};
+
+    use super::*;
+    use crate::Clock;
+
+    fn entry() -> Arc<Entry<()>> {
+        let app = App::new("client-id", "client-secret").unwrap();
+        let policy = Arc::new(SessionPolicy::default());
+        Arc::new(Entry::new("key".into(), app, &policy, Clock::default(), |()| {}))
+    }
+
+    #[test]
+    fn the_outcome_of_a_dropped_exchange_is_unknown() {
+        let (entry, login) = (entry(), Login::from_entropy([0; 16]));
+        drop(Exchange::join(&entry, &login));
+        let exchange = Exchange::join(&entry, &login);
+        assert!(!exchange.is_new());
+        let Step::Ready(Err(error)) = exchange.poll(&entry.state(), entry.now()) else {
+            panic!("the exchange has failed");
+        };
+        assert!(matches!(*error, SendError::Send(CallError::Unknown { .. })), "{error}");
+    }
+
+    #[test]
+    fn exchanges_in_progress_are_not_forgotten() {
+        let (entry, login) = (entry(), Login::from_entropy([0; 16]));
+        let _exchange = Exchange::join(&entry, &login);
+        for other in 1..10 {
+            drop(Exchange::join(&entry, &Login::from_entropy([other; 16])));
+        }
+        assert!(!Exchange::join(&entry, &login).is_new());
+        assert_eq!(entry.state().exchanges.0.len(), REMEMBERED);
     }
 }

@@ -46,7 +46,7 @@ pub use self::{
 pub use self::{
     entropy::Entropy,
     entry::{Entry, State},
-    exchanges::Exchanges,
+    exchanges::Exchange,
     live::Live,
 };
 

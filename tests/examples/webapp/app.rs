@@ -15,7 +15,7 @@ use axum_extra::extract::{
     cookie::{Cookie, Key, SameSite},
 };
 use dropbox_sign_oauth_hyper::{
-    Account, App, CallbackError, RedirectUri, Sessions, State as LoginState,
+    Account, CallbackError, RedirectUri, Sessions, State as LoginState,
     session::{SendError, SessionError},
 };
 use minijinja::context;
@@ -33,7 +33,6 @@ const USER_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 #[derive(Clone)]
 pub(crate) struct WebApp {
-    pub(crate) app: App,
     pub(crate) sessions: Sessions,
     /// The public address, without a path: `https://example.com`.
     pub(crate) origin: String,
@@ -66,12 +65,12 @@ async fn home(State(web): State<WebApp>, cookies: Cookies) -> Response {
     };
     let (name, other) = if user.starts_with("alice") { ("Alice", "Bob") } else { ("Bob", "Alice") };
     let names = context! { user => name, other };
-    match web.sessions.get(&user).send(|token| web.app.account(token)).await {
+    match web.sessions.get(&user).send(|token| web.sessions.app().account(token)).await {
         Ok(Account { account_id, email_address, .. }) => {
             page(StatusCode::OK, "account", context! { account_id, email_address, ..names })
         }
         Err(SendError::Session(SessionError::NoTokens)) => page(StatusCode::OK, "connect", names),
-        Err(error) => problem(&error, error.remedy(), "revoked"),
+        Err(error) => problem(&error, "revoked"),
     }
 }
 
@@ -80,7 +79,7 @@ async fn home(State(web): State<WebApp>, cookies: Cookies) -> Response {
 async fn connect(State(web): State<WebApp>, cookies: Cookies) -> impl IntoResponse {
     let user = web.user(&cookies).unwrap_or_else(new_user);
     let state = LoginState::random();
-    let url = web.app.authorize_url_with_redirect(&state, &web.callback);
+    let url = web.sessions.app().authorize_url_with_redirect(&state, &web.callback);
     let login = web.cookie(login_cookie(&state), &user, CALLBACK, LOGIN_TIME);
     (cookies.add(web.user_cookie(&user)).add(login), Redirect::to(&url))
 }
@@ -93,18 +92,17 @@ async fn callback(
 ) -> Response {
     let query = query.unwrap_or_default();
     let Some((state, user)) = web.login(&cookies, &query) else {
-        let error = CallbackError::StateMismatch;
-        return problem(&error, error.remedy(), "unknown");
+        return problem(&CallbackError::StateMismatch, "unknown");
     };
-    let response = match web.app.callback(&query, &state) {
+    let response = match web.sessions.app().callback(&query, &state) {
         Ok(code) => match web.sessions.get(&user).exchange(code).await {
             // A reload of this page does not repeat the callback.
             Ok(()) => Redirect::to("/").into_response(),
-            Err(error) => problem(&*error, error.remedy(), "failed"),
+            Err(error) => problem(&*error, "failed"),
         },
-        Err(error @ CallbackError::Denied(_)) => problem(&error, error.remedy(), "denied"),
+        Err(error @ CallbackError::Denied(_)) => problem(&error, "denied"),
         // This is not from Dropbox Sign, so the login goes on.
-        Err(error) => return problem(&error, error.remedy(), "unknown"),
+        Err(error) => return problem(&error, "unknown"),
     };
     let login = Cookie::build(login_cookie(&state)).path(CALLBACK);
     (cookies.remove(login), response).into_response()
@@ -115,7 +113,7 @@ async fn disconnect(State(web): State<WebApp>, cookies: Cookies) -> Response {
     if let Some(user) = web.user(&cookies)
         && let Err(error) = web.sessions.get(&user).end().await
     {
-        return problem(&error, error.remedy(), "revoked");
+        return problem(&error, "revoked");
     }
     Redirect::to("/").into_response()
 }
@@ -159,11 +157,10 @@ impl WebApp {
     /// cookie proves that this browser started it, the value that the user is still the same.
     fn login(&self, cookies: &Cookies, query: &str) -> Option<(LoginState, String)> {
         let user = self.user(cookies)?;
-        let mut logins = cookies.iter().filter(|cookie| cookie.value() == user);
-        let state = logins.find_map(|cookie| {
-            let state = cookie.name().strip_prefix("login-")?;
-            query.contains(state).then(|| LoginState::from_stored(state).ok())?
-        })?;
+        let logins = cookies.iter().filter(|cookie| cookie.value() == user);
+        let mut states = logins.filter_map(|it| it.name().strip_prefix("login-")?.parse().ok());
+        let check = |state: &_| self.sessions.app().callback(query, state).err();
+        let state = states.find(|state| check(state) != Some(CallbackError::StateMismatch))?;
         Some((state, user))
     }
 

@@ -60,9 +60,9 @@ async fn run() -> Result<(), Failure> {
         println!("Sandbox of Dropbox Sign: {}", sandbox.base_url());
     }
 
-    let sessions = open_sessions(app.clone(), &store).await?;
+    let sessions = open_sessions(app, &store).await?;
     let callback = RedirectUri::new(&format!("{origin}{}", app::CALLBACK))?;
-    let web = app::WebApp { app, sessions: sessions.clone(), origin: origin.into(), callback, key };
+    let web = app::WebApp { sessions: sessions.clone(), origin: origin.into(), callback, key };
     println!("Open {origin} (stop with Ctrl-C)");
     let server = axum::serve(listener, app::router(web));
     server.with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) }).await?;

@@ -18,7 +18,11 @@ pub(crate) fn page(status: StatusCode, page: &str, values: Value) -> Response {
 
 /// Returns the page for an error. `start_over` is the page if the user must start over. Details are
 /// for the operator and not for the user.
-pub(crate) fn problem(error: &dyn Error, remedy: Remedy, start_over: &str) -> Response {
+pub(crate) fn problem<'a, E: Error>(error: &'a E, start_over: &str) -> Response
+where
+    &'a E: Into<Remedy>,
+{
+    let remedy = error.into();
     if remedy != Remedy::StartOver {
         log(error);
     }

@@ -175,7 +175,18 @@ impl Server {
 
     /// What a client connects by: settings for PostgreSQL, a URL for Redis.
     pub fn url(&self) -> String {
-        url(self.kind, self.address)
+        self.url_at(self.address)
+    }
+
+    /// As [`url`](Self::url), through something at another address.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        let (host, port) = (address.ip(), address.port());
+        match self.kind {
+            Kind::Postgres => {
+                format!("host={host} port={port} user={USER} password={PASSWORD} dbname=postgres")
+            }
+            Kind::Redis => format!("redis://:{PASSWORD}@{host}:{port}/"),
+        }
     }
 
     /// Ends the server as a crash does, and waits for its end.
@@ -217,17 +228,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.pause(false);
         self.kill();
-    }
-}
-
-/// What a client connects by to a server of this kind at this address.
-pub fn url(kind: Kind, address: SocketAddr) -> String {
-    let (host, port) = (address.ip(), address.port());
-    match kind {
-        Kind::Postgres => {
-            format!("host={host} port={port} user={USER} password={PASSWORD} dbname=postgres")
-        }
-        Kind::Redis => format!("redis://:{PASSWORD}@{host}:{port}/"),
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn survives_faults(kind: Kind, open: Open) {
     let Some(mut server) = server::start(kind, &[]) else { return };
     let proxy = Proxy::start(server.address()).unwrap();
     for adapter in 0..2 {
-        let stores = open(&server::url(kind, proxy.address()), None);
+        let stores = open(&server.url_at(proxy.address()), None);
         faults::check(&stores[adapter], &proxy, &mut server, TIMEOUT);
     }
 }

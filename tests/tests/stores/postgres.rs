@@ -142,3 +142,14 @@ fn postgres_names_what_failed() {
     assert!(matches!(error.problem(), DatabaseProblem::ReadOnly));
     assert_eq!(store.load("key").unwrap(), Some(record(1)));
 }
+
+#[test]
+fn states_once_why_postgres_cannot_be_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://app@{}/app", listener.local_addr().unwrap());
+    drop(listener);
+    let error = chain(&BlockOn(pooled(&url)).load("key").unwrap_err());
+    let expected =
+        "connecting to PostgreSQL failed: error connecting to server: Connection refused";
+    assert!(error.starts_with(expected), "{error}");
+}

@@ -175,7 +175,7 @@ fn redis_faults_find_stores_that_lie() {
         (None, "one response lost: reported a conflict"),
     ] {
         let proxy = Proxy::start(server.address()).unwrap();
-        let store = Liar(blocking(&server::url(Kind::Redis, proxy.address())), lie);
+        let store = Liar(blocking(&server.url_at(proxy.address())), lie);
         let run = AssertUnwindSafe(|| faults::check(&store, &proxy, &mut server, TIMEOUT));
         let panic = catch_unwind(run).unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().unwrap(), found);

@@ -32,11 +32,11 @@ const SECOND_EMAIL_ADDRESS: &str = "you@dropboxsign.com";
 
 /// Returns the application with `origin` as its public address.
 fn router(sandbox: &Sandbox, origin: &str) -> Router {
-    let (app, transport) = (sandbox.app(), Transport::new().unwrap());
-    let sessions = Sessions::new(app.clone(), transport, MemoryStore::default());
+    let transport = Transport::new().unwrap();
+    let sessions = Sessions::new(sandbox.app(), transport, MemoryStore::default());
     let callback = RedirectUri::new(&format!("{origin}{}", app::CALLBACK)).unwrap();
     let (origin, key) = (origin.into(), Key::generate());
-    app::router(WebApp { app, sessions, origin, callback, key })
+    app::router(WebApp { sessions, origin, callback, key })
 }
 
 /// The application and a sandbox, and a browser.

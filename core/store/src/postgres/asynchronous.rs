@@ -1,6 +1,6 @@
 //! The async client, `tokio-postgres`, in a pool of `deadpool`.
 
-use deadpool_postgres::{Client, Object, Pool};
+use deadpool_postgres::{Client, Object, Pool, PoolError};
 use dropbox_sign_oauth::session::{Outcome, Record};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::{Error, Row};
@@ -32,7 +32,11 @@ impl PostgresStore<Pool> {
     async fn attempt(&self, deadline: Instant, query: &Query) -> Result<Vec<Row>, Problem> {
         let connected = timeout_at(deadline, self.pool.get()).await;
         let connected = connected.map_err(|_| Problem::Timeout(self.timeout))?;
-        let client = connected.map_err(|error| Problem::Connect(error.into()))?;
+        let client = connected.map_err(|error| match error {
+            // The pool's message repeats its source.
+            PoolError::Backend(error) => Problem::Connect(error.into()),
+            error => Problem::Connect(error.into()),
+        })?;
         let Ok(outcome) = timeout_at(deadline, execute(&client, query)).await else {
             // The next call on this connection would wait for the same response.
             drop(Object::take(client));

@@ -20,7 +20,7 @@ fn curl_conforms() {
         .allow("content-length-10^30", Outcome::Ok)
         .allow("object-cut-by-any-fault-over-tls", Outcome::Malformed);
     let report = run.run_blocking(|setup| {
-        let root = Pem::new("CERTIFICATE", &**setup.root_certificate);
+        let root = Pem::new("CERTIFICATE", setup.root_certificate.to_vec());
         let client = client::Client {
             root_certificate: Some(pem::encode(&root)),
             connect_timeout: setup.connect_timeout,
