@@ -162,7 +162,7 @@ impl Transport {
     ///
     /// If codes are less than ten seconds apart, connections are opened ahead without it. At most
     /// two to a server are open. Each is used for one code, within four seconds, or is closed. If
-    /// the server has closed it, the code is sent on a new connection. A transport on the caller's
+    /// the server has closed it by then, the code is sent on a new connection. A transport on the caller's
     /// agent opens none.
     pub fn connect_ahead(&self, app: &App) {
         if let Connections::Witnessed(_) = self.connections {

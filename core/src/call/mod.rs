@@ -64,6 +64,13 @@ impl CallError {
         self.failure().is_some_and(Failure::is_timeout)
     }
 
+    /// Returns whether the request provably had no effect: it was not sent, or was rate-limited (429).
+    /// Its code is then unused.
+    #[must_use]
+    pub fn had_no_effect(&self) -> bool {
+        matches!(self, Self::NotSent(_) | Self::Answered(Error::Throttled(_)))
+    }
+
     /// Returns whether the server rejected the access token of the request (401).
     #[must_use]
     pub fn rejects_access_token(&self) -> bool {
@@ -285,6 +292,7 @@ mod tests {
         ] {
             assert_eq!(error.to_string(), [start, message].join(": "));
             assert_eq!(error.is_timeout(), is_timeout, "{message}");
+            assert_eq!(error.had_no_effect(), start == not_sent, "{message}");
         }
     }
 
@@ -296,21 +304,19 @@ mod tests {
     }
 
     #[test]
-    fn recognizes_rejected_tokens_and_grants() {
-        for (status, body, rejects_token, is_invalid_grant) in [
-            (401, "", true, false),
-            (401, r#"{"error":"invalid_grant"}"#, true, true),
-            (400, r#"{"error":"invalid_grant"}"#, false, true),
-            (200, r#"{"error":"invalid_grant"}"#, false, false),
-            (500, r#"{"error":"invalid_grant"}"#, false, false),
+    fn recognizes_rejected_tokens_and_grants_and_unused_codes() {
+        for (status, body, rejects_token, is_invalid_grant, had_no_effect) in [
+            (401, "", true, false, false),
+            (401, r#"{"error":"invalid_grant"}"#, true, true, false),
+            (400, r#"{"error":"invalid_grant"}"#, false, true, false),
+            (429, r#"{"error":"invalid_grant"}"#, false, false, true),
+            (500, r#"{"error":"invalid_grant"}"#, false, false, false),
         ] {
             let response = Response::builder().status(status).body(body).unwrap();
-            let Err(error) = json_body(&response, &[]) else {
-                continue;
-            };
-            let error = CallError::from(error);
+            let error = CallError::from(json_body(&response, &[]).err().unwrap());
             assert_eq!(error.rejects_access_token(), rejects_token, "{status}");
             assert_eq!(error.is_invalid_grant(), is_invalid_grant, "{status}");
+            assert_eq!(error.had_no_effect(), had_no_effect, "{status}");
         }
     }
 }

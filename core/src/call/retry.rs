@@ -196,8 +196,8 @@ fn may_retry<B>(replay: Replay, outcome: &Result<Response<B>, CallError>) -> boo
         Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => true,
         Ok(response) => safe && response.status().is_server_error(),
         // An insecure URI stays insecure.
-        Err(CallError::NotSent(failure)) => !failure.is_insecure(),
+        Err(CallError::NotSent(failure)) if failure.is_insecure() => false,
         Err(CallError::Unknown { .. } | CallError::Answered(Error::ServerFault(_))) => safe,
-        Err(CallError::Answered(error)) => matches!(error, Error::Throttled(_)),
+        Err(error) => error.had_no_effect(),
     }
 }

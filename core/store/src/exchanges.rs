@@ -6,7 +6,7 @@ use std::{
 };
 
 use dropbox_sign_oauth::{
-    CallError, Error, Failure, Replay, State as Login, TokenResponse, TokenSet, UnixTime,
+    CallError, Failure, Replay, State as Login, TokenResponse, TokenSet, UnixTime,
     session::{SendError, SessionError, Step},
 };
 
@@ -56,14 +56,12 @@ impl Exchanges {
     }
 }
 
-/// Whether the server has provably not accepted the code, which can be sent again.
+/// Whether the code was provably not used, and can be sent again.
 fn is_code_unused(outcome: &OnceLock<Exchanged>) -> bool {
-    let Some(Err(error)) = outcome.get() else {
-        return false;
-    };
-    let is_throttled =
-        |error: &CallError| matches!(error, CallError::Answered(Error::Throttled(_)));
-    matches!(&**error, SendError::Send(error) if matches!(error, CallError::NotSent(_)) || is_throttled(error))
+    match outcome.get() {
+        Some(Err(error)) => matches!(&**error, SendError::Send(error) if error.had_no_effect()),
+        _ => false,
+    }
 }
 
 /// A code exchange. For the adapters; not covered by semantic versioning.

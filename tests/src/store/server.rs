@@ -107,7 +107,7 @@ impl Server {
     }
 
     fn create_cluster(&self) -> io::Result<()> {
-        give_to_nobody(self.folder.path())?;
+        drop_ownership(self.folder.path())?;
         fs::write(self.folder.path().join("password"), PASSWORD)?;
         let arguments = "--auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync \
                          --pwfile=password --pgdata=data";
@@ -125,7 +125,7 @@ impl Server {
         #[cfg(unix)]
         if self.kind == Kind::Postgres && is_root() {
             use std::os::unix::process::CommandExt as _;
-            command.uid(NOBODY).gid(NOBODY);
+            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
         }
         command
     }
@@ -237,9 +237,9 @@ fn signal(name: &str, processes: &[u32]) {
     let _ = command.args(processes.iter().map(u32::to_string)).status();
 }
 
-/// The user `nobody`: PostgreSQL refuses to run as root.
+/// A user and a group without privileges: PostgreSQL refuses to run as root.
 #[cfg(unix)]
-const NOBODY: u32 = 65534;
+const UNPRIVILEGED: u32 = 65534;
 
 #[cfg(unix)]
 fn is_root() -> bool {
@@ -247,10 +247,10 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn give_to_nobody(path: &Path) -> io::Result<()> {
+fn drop_ownership(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if is_root() {
-        return std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY));
+        return std::os::unix::fs::chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED));
     }
     let _ = path;
     Ok(())

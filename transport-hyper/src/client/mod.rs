@@ -63,7 +63,7 @@ type Open = dyn Fn(Uri) -> BoxFuture<Result<Connection, BoxError>> + Send + Sync
 /// Opening a connection takes most of the time of a code exchange. Therefore connections are opened
 /// ahead, at most two to a server, if codes are less than ten seconds apart, and by
 /// [`connect_ahead`](Self::connect_ahead). Such a connection is at most four seconds old when it is
-/// used. If the server has closed it, the request is sent on a new one.
+/// used. If the server has closed it by then, the request is sent on a new one.
 ///
 /// Each connection carries one request at a time, also with HTTP/2, and ends with its request if
 /// that fails. Idle connections are closed within 90 seconds, or when the last clone is dropped.
